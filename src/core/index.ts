@@ -1,0 +1,12 @@
+export { AssertionError, assert, defined } from './assert.ts';
+export { BoundedQueue } from './bounded-queue.ts';
+export { sleep, systemClock } from './clock.ts';
+export { DEADLINE_TICK_MS, Deadlines } from './deadlines.ts';
+export { CORE_ERRORS, FlotillaError, hasCode, invalidOption, messageOf } from './errors.ts';
+export { silentLogger } from './logger.ts';
+export { createPrng, shuffle } from './random.ts';
+export type { Clock, Timer } from './clock.ts';
+export type { Expirable } from './deadlines.ts';
+export type { ErrorCodes, ErrorDetails, FlotillaErrorOptions } from './errors.ts';
+export type { Logger } from './logger.ts';
+export type { Prng } from './random.ts';
