@@ -1,0 +1,94 @@
+// Loads the compiled WASM kernels and types what they export. The sources are in `kernels/`;
+// `scripts/build-kernels.mjs` builds them.
+import { readFile } from 'node:fs/promises';
+import { FlotillaError } from '../core/index.ts';
+
+/**
+ * Exports of build/kernels.wasm. Pointers are byte offsets; see `Kernels` for what each one does.
+ */
+export interface KernelExports {
+  sgemm(
+    transA: number,
+    transB: number,
+    accumulate: number,
+    m: number,
+    n: number,
+    k: number,
+    a: number,
+    lda: number,
+    b: number,
+    ldb: number,
+    c: number,
+    ldc: number,
+    scratch: number,
+  ): void;
+  sgemmScratchBytes(): number;
+  dot(n: number, x: number, y: number): number;
+  axpy(n: number, alpha: number, x: number, y: number): void;
+  scal(n: number, alpha: number, x: number): void;
+  gather(rows: number, dim: number, sources: number, target: number): void;
+  scatterAdd(rows: number, dim: number, source: number, targets: number): void;
+  adagrad: AdagradKernel;
+  adagradRowWise: AdagradKernel;
+  complexMultiply(rows: number, dim: number, a: number, b: number, out: number): void;
+  complexMultiplyConj(rows: number, dim: number, a: number, b: number, out: number): void;
+  softmaxCrossEntropy(
+    rows: number,
+    n: number,
+    scores: number,
+    ldScores: number,
+    positives: number,
+    scale: number,
+  ): number;
+  n3(rows: number, dim: number, x: number, gradients: number, scale: number): number;
+  countGreater(
+    rows: number,
+    n: number,
+    scores: number,
+    ldScores: number,
+    targets: number,
+    greater: number,
+    equal: number,
+  ): void;
+}
+
+type AdagradKernel = (
+  rows: number,
+  dim: number,
+  params: number,
+  states: number,
+  gradients: number,
+  rate: number,
+  epsilon: number,
+) => void;
+
+const location = new URL('../../build/kernels.wasm', import.meta.url);
+let compiled: Promise<WebAssembly.Module> | undefined;
+
+/** The module, compiled once a thread. Raises `kernels_missing`. */
+export function kernelModule(): Promise<WebAssembly.Module> {
+  compiled ??= compileKernels(location).catch((error: unknown) => {
+    compiled = undefined;
+    throw error;
+  });
+  return compiled;
+}
+
+/** Compiles the module in `file`. Raises `kernels_missing`. */
+export async function compileKernels(file: URL): Promise<WebAssembly.Module> {
+  try {
+    return await WebAssembly.compile(await readFile(file));
+  } catch (cause) {
+    throw new FlotillaError(
+      'kernels_missing',
+      'the WASM kernels in build/kernels.wasm cannot be loaded; `npm run kernels` builds them',
+      { cause },
+    );
+  }
+}
+
+/** An instance on `memory`. */
+export async function instantiateKernels(memory: WebAssembly.Memory): Promise<KernelExports> {
+  const instance = await WebAssembly.instantiate(await kernelModule(), { env: { memory } });
+  return instance.exports as unknown as KernelExports;
+}
