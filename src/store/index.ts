@@ -1,0 +1,17 @@
+export { EmbeddedStore } from './embedded-store.ts';
+export { STORE_ERRORS } from './errors.ts';
+export { RemoteStore } from './remote-store.ts';
+export { serveStore } from './serve-store.ts';
+export type { EmbeddedStoreOptions } from './embedded-store.ts';
+export type { RemoteStoreOptions } from './remote-store.ts';
+export type { RpcCallOptions, RpcContext, RpcHost, RpcPayload } from './rpc-host.ts';
+export type {
+  Compare,
+  Entry,
+  Lease,
+  Store,
+  StoreEvent,
+  SwapResult,
+  Watch,
+  Write,
+} from './store.ts';
