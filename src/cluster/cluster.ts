@@ -1,5 +1,6 @@
 // Membership on real connections: joins through a seed, sends and hears heartbeats, and keeps the
-// coordinator's view true. Decisions are `HeartbeatDetector`'s; the connections are the peer host's.
+// coordinator's view true. Decisions are `HeartbeatDetector`'s; the connections are the peer
+// host's.
 import { defined, FlotillaError, hasCode, messageOf } from '../core/index.ts';
 import { CLUSTER_DEFAULTS } from './defaults.ts';
 import { HeartbeatDetector } from './heartbeat-detector.ts';
@@ -59,7 +60,9 @@ export class Cluster {
     if (this.#timer !== undefined) this.#beat();
   }
 
-  /** Starts to answer joins and to exchange heartbeats; joins through the first seed that answers. */
+  /**
+   * Starts to answer joins and to exchange heartbeats; joins through the first seed that answers.
+   */
   async start(seeds: readonly string[] = []): Promise<void> {
     const { host, coordinator, clock } = this.#components;
     coordinator.registerSelf();

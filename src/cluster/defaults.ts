@@ -2,7 +2,9 @@
 // folder succeeds; presets may override them.
 
 export const CLUSTER_DEFAULTS = {
-  /** How often a node tells every other that it lives. Lower finds failures sooner, costs messages. */
+  /**
+   * How often a node tells every other that it lives. Lower finds failures sooner, costs messages.
+   */
   heartbeatIntervalMs: 1_000,
   /** Silence after which a member is unhealthy and no longer routed to. */
   healthTimeoutMs: 5_000,

@@ -1,5 +1,5 @@
-// The nodes that requests can be routed to, on a ring. It keeps unhealthy nodes listed, so that their
-// keys come back to them, and skips them when it routes. Who is healthy is decided elsewhere.
+// The nodes that requests can be routed to, on a ring. It keeps unhealthy nodes listed, so that
+// their keys come back to them, and skips them when it routes. Who is healthy is decided elsewhere.
 import { HashRing } from '../ring/index.ts';
 import { CLUSTER_DEFAULTS } from './defaults.ts';
 import type { RingOptions } from '../ring/index.ts';
@@ -17,7 +17,9 @@ export interface NodeInfo {
   readonly lastSeenMs: number;
 }
 
-/** @see SEEDS: the registry of oxibonsai. Unknown ids are no-ops, and a node is on the ring once. */
+/**
+ * @see SEEDS: the registry of oxibonsai. Unknown ids are no-ops, and a node is on the ring once.
+ */
 export class NodeRegistry {
   readonly ring: HashRing;
   readonly #nodes = new Map<string, NodeInfo>();

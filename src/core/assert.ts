@@ -1,4 +1,5 @@
-// Assertions are for bugs in Flotilla itself; operations that can fail raise a FlotillaError instead.
+// Assertions are for bugs in Flotilla itself; operations that can fail raise a FlotillaError
+// instead.
 
 /** Thrown when an invariant of the program is broken. Never caught on purpose. */
 export class AssertionError extends Error {

@@ -55,8 +55,8 @@ export class BoundedQueue<T> {
   }
 
   /**
-   * Takes the oldest item, waiting for one. Items that were queued before `close` can still be taken.
-   * Rejects with the reason of `close`, or with the signal's reason.
+   * Takes the oldest item, waiting for one. Items that were queued before `close` can still be
+   * taken. Rejects with the reason of `close`, or with the signal's reason.
    */
   take(signal?: AbortSignal): Promise<T> {
     const item = this.poll();

@@ -1,5 +1,5 @@
-// Time as a constructor argument, so that protocols can be simulated. `systemClock` is the real one;
-// `src/testing/` has the simulated one.
+// Time as a constructor argument, so that protocols can be simulated. `systemClock` is the real
+// one; `src/testing/` has the simulated one.
 
 /** A pending callback. */
 export interface Timer {

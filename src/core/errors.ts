@@ -12,7 +12,9 @@ export interface FlotillaErrorOptions {
   readonly cause?: unknown;
 }
 
-/** An operation that could not be done. `code` is stable across versions; the message is for people. */
+/**
+ * An operation that could not be done. `code` is stable across versions; the message is for people.
+ */
 export class FlotillaError extends Error {
   readonly code: string;
   readonly details: ErrorDetails;
@@ -25,7 +27,9 @@ export class FlotillaError extends Error {
   }
 }
 
-/** True when `error` is a `FlotillaError` with one of `codes` (with any code when none is named). */
+/**
+ * True when `error` is a `FlotillaError` with one of `codes` (with any code when none is named).
+ */
 export function hasCode(error: unknown, ...codes: readonly string[]): error is FlotillaError {
   return error instanceof FlotillaError && (codes.length === 0 || codes.includes(error.code));
 }

@@ -14,8 +14,8 @@ export function fnv1a64(text: string, out: Hash64): Hash64 {
   let hi = BASIS_HI;
   let lo = BASIS_LO;
   let i = 0;
-  // Four characters a turn are a third faster than one. The steps are written out because a function
-  // could not return both halves without an allocation.
+  // Four characters a turn are a third faster than one. The steps are written out because a
+  // function could not return both halves without an allocation.
   for (const end = text.length - 3; i < end; i += 4) {
     const a = text.charCodeAt(i);
     const b = text.charCodeAt(i + 1);

@@ -1,7 +1,10 @@
-// A 64-bit hash as two 32-bit halves, and what all hashes share: conversions and the finaliser. A BigInt
-// per hash would cost an allocation and twelve times the time.
+// A 64-bit hash as two 32-bit halves, and what all hashes share: conversions and the finaliser. A
+// BigInt per hash would cost an allocation and twelve times the time.
 
-/** A 64-bit hash as two unsigned halves. Reused as an out-parameter, so that hashing allocates nothing. */
+/**
+ * A 64-bit hash as two unsigned halves. Reused as an out-parameter, so that hashing allocates
+ * nothing.
+ */
 export interface Hash64 {
   hi: number;
   lo: number;
@@ -30,8 +33,9 @@ export function multiplyHigh(a: number, b: number): number {
 }
 
 /**
- * Mixes `h` in place so that every input bit reaches every output bit: MurmurHash3's fmix64 (Appleby).
- * FNV-1a leaves the last characters of a key in the low bits, where a ring does not look first.
+ * Mixes `h` in place so that every input bit reaches every output bit: MurmurHash3's fmix64
+ * (Appleby). FNV-1a leaves the last characters of a key in the low bits, where a ring does not look
+ * first.
  */
 export function finalise64(h: Hash64): Hash64 {
   let { hi, lo } = h;

@@ -13,8 +13,8 @@ const TWO_31 = 2 ** 31;
 const parts = new DataView(new ArrayBuffer(8));
 
 /**
- * The bucket of `key` among `buckets` (1 to 2^31). Going from n to n + 1 buckets moves 1 / (n + 1) of
- * the keys, all of them to the new bucket. `key` counts modulo 2^64.
+ * The bucket of `key` among `buckets` (1 to 2^31). Going from n to n + 1 buckets moves 1 / (n + 1)
+ * of the keys, all of them to the new bucket. `key` counts modulo 2^64.
  */
 export function jumpHash(key: bigint, buckets: number): number {
   if (!(Number.isInteger(buckets) && buckets >= 1 && buckets <= TWO_31)) {

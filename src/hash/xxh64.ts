@@ -1,5 +1,5 @@
-// xxHash64 (Collet) with seed 0, through the WebAssembly of `xxhash-wasm`: the hash that decides which
-// shard an id belongs to, the same in every process, version and language.
+// xxHash64 (Collet) with seed 0, through the WebAssembly of `xxhash-wasm`: the hash that decides
+// which shard an id belongs to, the same in every process, version and language.
 import xxhash from 'xxhash-wasm';
 
 const { h64, h64Raw } = await xxhash();

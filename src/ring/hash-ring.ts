@@ -21,9 +21,9 @@ export interface RingOptions {
 const scratch: Hash64 = { hi: 0, lo: 0 };
 
 /**
- * Nodes on a circle of 2^64 points, each at the hashes of `<id>#0`, `<id>#1` and so on. A key belongs to
- * the first point at or after its hash, wrapping. The order of additions never matters: points that
- * share a hash are ordered by node id.
+ * Nodes on a circle of 2^64 points, each at the hashes of `<id>#0`, `<id>#1` and so on. A key
+ * belongs to the first point at or after its hash, wrapping. The order of additions never matters:
+ * points that share a hash are ordered by node id.
  */
 export class HashRing {
   readonly replicas: number;
@@ -94,9 +94,9 @@ export class HashRing {
   }
 
   /**
-   * The bounded-load walk: the first node clockwise from `key` that `accepts`; undefined when none does.
-   * Each node is asked at most once. Spill is as stable as the ring: a full node's keys always try the
-   * same nodes next, in the same order.
+   * The bounded-load walk: the first node clockwise from `key` that `accepts`; undefined when none
+   * does. Each node is asked at most once. Spill is as stable as the ring: a full node's keys
+   * always try the same nodes next, in the same order.
    */
   walk(key: string, accepts: (node: string) => boolean): string | undefined {
     if (this.#sorted.length === 0) return undefined;
@@ -104,7 +104,8 @@ export class HashRing {
     let at = searchPoints(this.#points, this.#hash(key));
     const owner = this.#idOf(owners[at] as number);
     if (accepts(owner)) return owner;
-    // Only now is anything allocated: most walks end at the owner. Not kept: `accepts` may walk, too.
+    // Only now is anything allocated: most walks end at the owner. Not kept: `accepts` may walk,
+    // too.
     const slots = [...this.#slots];
     const asked = new Uint8Array(slots.length);
     asked[owners[at] as number] = 1;

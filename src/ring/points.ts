@@ -1,5 +1,5 @@
-// The points of a ring: sorted hashes in typed arrays, and an index in front that makes a search short.
-// A change makes new arrays, in one pass; whose points they are is known here by slot only.
+// The points of a ring: sorted hashes in typed arrays, and an index in front that makes a search
+// short. A change makes new arrays, in one pass; whose points they are is known here by slot only.
 import { INDEX_BITS } from './defaults.ts';
 import type { Hash64 } from '../hash/index.ts';
 
@@ -44,8 +44,8 @@ export function searchPoints(points: Points, hash: Hash64): number {
 }
 
 /**
- * `points` with one more of `slot` for each of `hashes`, which it sorts. Among equal hashes the new one
- * goes before those whose owner it `precedes`.
+ * `points` with one more of `slot` for each of `hashes`, which it sorts. Among equal hashes the new
+ * one goes before those whose owner it `precedes`.
  */
 export function mergePoints(
   points: Points,
