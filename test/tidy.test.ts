@@ -136,7 +136,7 @@ function functionsOf(lines: readonly string[]): { start: number; length: number 
   lines.forEach((line, index) => {
     const indent = head.exec(line)?.[1];
     if (indent === undefined || /^ *(if|for|while|switch|return|await|throw)\b/.test(line)) return;
-    const end = lines.findIndex((other, at) => at >= index && other.startsWith(`${indent}}`));
+    const end = lines.findIndex((other, at) => at >= index && other === `${indent}}`);
     const body = lines.slice(index, end + 1);
     if (end > index && body.some((text) => text.endsWith('{'))) {
       found.push({ start: index + 1, length: end - index + 1 });

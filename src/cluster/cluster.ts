@@ -76,7 +76,14 @@ export class Cluster {
       this.#apply(this.#detector.left(name, incarnation));
     });
     if (seeds.length > 0) await this.#joinThrough(seeds);
-    this.#timer = clock.repeat(this.#options.heartbeatIntervalMs, () => this.#beat());
+    const { heartbeatIntervalMs } = this.#options;
+    const checks = CLUSTER_DEFAULTS.checksPerHeartbeat;
+    let check = 0;
+    this.#timer = clock.repeat(heartbeatIntervalMs / checks, () => {
+      this.#apply(this.#detector.tick(clock.now()));
+      check = (check + 1) % checks;
+      if (check === 0) this.#beat();
+    });
     this.#beat();
   }
 
@@ -139,7 +146,6 @@ export class Cluster {
 
   #beat(): void {
     const { clock, coordinator, host } = this.#components;
-    this.#apply(this.#detector.tick(clock.now()));
     const record = this.#selfRecord();
     coordinator.updatePeerLoad(host.name, record.load);
     coordinator.registry.touch(host.name, clock.wallTime());

@@ -95,8 +95,8 @@ export class Coordinator {
   /** For example `cluster[nodes=3 healthy=2 vnodes=450 self=node-0]`. */
   topologySummary(): string {
     const { size, ring } = this.registry;
-    const healthy = this.healthyCount();
-    return `cluster[nodes=${size} healthy=${healthy} vnodes=${ring.vnodeCount} self=${this.nodeId}]`;
+    const counts = `nodes=${size} healthy=${this.healthyCount()} vnodes=${ring.vnodeCount}`;
+    return `cluster[${counts} self=${this.nodeId}]`;
   }
 
   /** Calls `listener` after members came, went, or changed health. Returns how to stop that. */

@@ -1,0 +1,85 @@
+// The configuration of a node, as options, as `flotilla.config.ts` and as flags: one schema for
+// all.
+import path from 'node:path';
+import { z } from 'zod';
+import { FlotillaError } from '../core/index.ts';
+import { NODE_DEFAULTS } from './defaults.ts';
+
+const port = z.int('a whole number').min(0, '0 to 65535').max(65_535, '0 to 65535');
+const host = z.string().min(1, 'a host name or address');
+const endpoint = (defaultPort: number) =>
+  z
+    .strictObject({
+      host: host.default(NODE_DEFAULTS.host),
+      port: port.default(defaultPort),
+    })
+    .prefault({});
+
+/** What one node is told. Every field has a default but the name and the data directory. */
+export const nodeConfigSchema = z.strictObject({
+  /** The node's name: lower-case letters, digits, `.` and `-`; unique in the cluster. */
+  name: z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/, {
+    error: 'lower-case letters, digits, "." and "-", at most 63',
+  }),
+  /** Where keys, the store, tables and the log are kept. Nothing is written elsewhere. */
+  dataDir: z.string().min(1, 'a path'),
+  /** Where peers connect. @default 127.0.0.1:7400 */
+  listen: endpoint(NODE_DEFAULTS.peerPort),
+  /** Where clients connect; false for a node without HTTP. @default 127.0.0.1:8080 */
+  http: z.union([z.literal(false), endpoint(NODE_DEFAULTS.httpPort)]).prefault({}),
+  /** `host:port` of members to join through; the first that answers is used. */
+  seeds: z.array(z.string().regex(/^.+:\d+$/, { error: 'host:port' })).default([]),
+  /** Join token (`flotilla token`); needed once, until the node has its certificate. */
+  token: z.string().optional(),
+  heartbeatIntervalMs: z.number().positive().optional(),
+  healthTimeoutMs: z.number().positive().optional(),
+  /** Where the log goes: the data directory, standard error, or nowhere. @default "file" */
+  log: z.enum(['file', 'stderr', 'silent']).default('file'),
+});
+
+/** What a user writes. */
+export type NodeConfigInput = z.input<typeof nodeConfigSchema>;
+export type NodeConfig = z.output<typeof nodeConfigSchema>;
+
+/** A configuration file's content: any part of a node's configuration; flags override it. */
+export type FlotillaConfig = Partial<NodeConfigInput>;
+
+/** Types the default export of `flotilla.config.ts`; it is validated when it is loaded. */
+export function defineConfig(config: FlotillaConfig): FlotillaConfig {
+  return config;
+}
+
+/**
+ * Checks a whole configuration. Raises `config_invalid` with the first broken option and its rule.
+ */
+export function parseConfig(input: unknown, source = 'the configuration'): NodeConfig {
+  return parseWith(nodeConfigSchema, input, source);
+}
+
+/** Checks a configuration file's content. */
+export function parseConfigFile(input: unknown, source: string): FlotillaConfig {
+  return parseWith(nodeConfigSchema.partial(), input, source) as FlotillaConfig;
+}
+
+function parseWith<T>(schema: z.ZodType<T>, input: unknown, source: string): T {
+  const { success, data, error } = schema.safeParse(input);
+  if (success) return data;
+  const [issue] = error.issues;
+  const option = issue?.path.join('.') ?? '';
+  const rule = issue?.message ?? 'valid';
+  const where = option === '' ? '' : ` ${option}:`;
+  throw new FlotillaError('config_invalid', `${source} is invalid:${where} ${rule}`, {
+    details: { option, rule },
+  });
+}
+
+/** The folders and files of a data directory. */
+export function layoutOf(dataDir: string) {
+  return {
+    root: dataDir,
+    identity: path.join(dataDir, 'identity'),
+    store: path.join(dataDir, 'store.sqlite'),
+    tables: path.join(dataDir, 'tables'),
+    log: path.join(dataDir, 'node.log'),
+  };
+}

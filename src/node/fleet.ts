@@ -1,0 +1,101 @@
+// What a program sees of Flotilla: one running node and its view of the fleet. How the node's parts
+// are started and stopped is `start-node.ts`'s.
+import { FlotillaError, systemClock } from '../core/index.ts';
+import { foundIdentity, joinIdentity } from './admission.ts';
+import { parseConfig } from './config.ts';
+import { startNode } from './start-node.ts';
+import type { Coordinator, NodeInfo, RouteExplanation } from '../cluster/index.ts';
+import type { Table, TableService, TableSpec } from '../tables/index.ts';
+import type { Models, Trainer } from '../training/index.ts';
+import type { NodeConfigInput } from './config.ts';
+import type { StartedNode } from './start-node.ts';
+
+const clock = systemClock;
+
+/**
+ * A running node and its view of the fleet. Make one with `found` or `join`; end it with `stop`.
+ */
+export class Fleet implements AsyncDisposable {
+  readonly name: string;
+  readonly coordinator: Coordinator;
+  readonly tables: TableService;
+  readonly models: Models;
+  readonly trainer: Trainer;
+  readonly #node: StartedNode;
+
+  private constructor(node: StartedNode) {
+    this.#node = node;
+    this.name = node.coordinator.nodeId;
+    this.coordinator = node.coordinator;
+    this.tables = node.tables;
+    this.models = node.models;
+    this.trainer = node.trainer;
+  }
+
+  /**
+   * Founds a cluster on this node, or starts its founding node again. The node keeps the cluster's
+   * CA and its store. Errors: `config_invalid`, `directory_not_writable`, `port_in_use`.
+   */
+  static async found(options: NodeConfigInput): Promise<Fleet> {
+    const config = parseConfig(options);
+    const { authority, credentials } = await foundIdentity(config, clock);
+    return new Fleet(await startNode(config, { credentials, authority }));
+  }
+
+  /**
+   * Joins a cluster through one of `seeds`. The first time it needs a `token`.
+   * Errors: those of `found`, `token_required`, `token_malformed`, `token_refused`,
+   * `peer_unreachable`, `identity_refused`.
+   */
+  static async join(options: NodeConfigInput): Promise<Fleet> {
+    const config = parseConfig(options);
+    const credentials = await joinIdentity(config, clock);
+    return new Fleet(await startNode(config, { credentials }));
+  }
+
+  /** Where peers reach this node, `host:port`. */
+  get address(): string {
+    return this.#node.address;
+  }
+
+  /** Where clients reach this node; undefined without HTTP. */
+  get httpUrl(): string | undefined {
+    return this.#node.httpUrl;
+  }
+
+  /** The healthy member that serves `key`. Errors: `no_healthy_member`. */
+  route(key: string): NodeInfo {
+    const member = this.coordinator.route(key);
+    if (member !== undefined) return member;
+    throw new FlotillaError('no_healthy_member', `no member is healthy to serve the key ${key}`);
+  }
+
+  /** Why `key` goes where it goes. */
+  explain(key: string): RouteExplanation {
+    return this.coordinator.explain(key);
+  }
+
+  /** Every member, the unhealthy ones included, by name. */
+  members(): NodeInfo[] {
+    return this.coordinator.registry.allNodes();
+  }
+
+  /**
+   * Opens the table `name`; with a `spec`, makes it first when it does not exist.
+   * Errors: `table_unknown`, `dimension_invalid`, `store_unavailable`.
+   */
+  async table(name: string, spec?: TableSpec): Promise<Table> {
+    if (spec === undefined) return this.tables.open(name);
+    const exists = (await this.tables.list()).some((table) => table.name === name);
+    return exists ? this.tables.open(name) : this.tables.create(name, spec);
+  }
+
+  /** Says good-bye to the cluster, stops listening and frees everything. */
+  async stop(): Promise<void> {
+    await this.#node.stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+}

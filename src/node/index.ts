@@ -1,0 +1,10 @@
+export { defineConfig, layoutOf, parseConfig, parseConfigFile } from './config.ts';
+export { NODE_DEFAULTS } from './defaults.ts';
+export { NODE_ERRORS } from './errors.ts';
+export { Fleet } from './fleet.ts';
+export { FlotillaError, hasCode } from '../core/index.ts';
+export type { NodeInfo, RouteExplanation } from '../cluster/index.ts';
+export type { Table, TableSpec } from '../tables/index.ts';
+export type { Graph, TrainEvent, TrainOptionsInput, TrainResult } from '../training/index.ts';
+export { decodeGraph, loadGraphFiles, loadWordNet } from '../training/index.ts';
+export type { FlotillaConfig, NodeConfig, NodeConfigInput } from './config.ts';
