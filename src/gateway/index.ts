@@ -1,0 +1,17 @@
+export { GATEWAY_DEFAULTS } from './defaults.ts';
+export { GATEWAY_ERRORS } from './errors.ts';
+export { Gateway } from './gateway.ts';
+export type {
+  CoordinatorView,
+  Embedded,
+  GatewayComponents,
+  LaneCounters,
+  ModelCatalogue,
+  ModelInfo,
+  NodeView,
+  Scored,
+  TrainingControl,
+  TrainingEvent,
+  TrainingService,
+} from './components.ts';
+export type { GatewayOptions } from './gateway.ts';

@@ -1,0 +1,106 @@
+// The gateway's Prometheus metrics, in a registry of their own: requests by route and status, the
+// process, the cluster's health, and what the peer lanes have carried.
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { DURATION_BUCKETS_S } from './defaults.ts';
+import type { CoordinatorView, LaneCounters } from './components.ts';
+
+export interface MetricsSources {
+  readonly coordinator: CoordinatorView;
+  readonly laneCounters: () => readonly LaneCounters[];
+}
+
+/** A finished request. `route` is the pattern, never the path: paths have no bound. */
+export interface RequestSample {
+  readonly method: string;
+  readonly route: string;
+  readonly status: number;
+  readonly seconds: number;
+}
+
+export class GatewayMetrics {
+  readonly #registry = new Registry();
+  readonly #requests: Counter;
+  readonly #durations: Histogram;
+
+  constructor(sources: MetricsSources) {
+    const registers = [this.#registry];
+    const labelNames = ['method', 'route', 'status'];
+    this.#requests = new Counter({
+      name: 'flotilla_http_requests_total',
+      help: 'HTTP requests answered.',
+      labelNames,
+      registers,
+    });
+    this.#durations = new Histogram({
+      name: 'flotilla_http_request_duration_seconds',
+      help: 'Time from a request to the end of its answer.',
+      labelNames,
+      buckets: [...DURATION_BUCKETS_S],
+      registers,
+    });
+    addClusterGauges(this.#registry, sources.coordinator);
+    addLaneCounters(this.#registry, sources.laneCounters);
+    collectDefaultMetrics({ register: this.#registry });
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  observe({ method, route, status, seconds }: RequestSample): void {
+    const labels = { method, route, status: String(status) };
+    this.#requests.inc(labels);
+    this.#durations.observe(labels, seconds);
+  }
+
+  /** The text of `GET /metrics`. */
+  render(): Promise<string> {
+    return this.#registry.metrics();
+  }
+}
+
+function addClusterGauges(registry: Registry, coordinator: CoordinatorView): void {
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  gauge('flotilla_nodes', 'Nodes that this node knows, itself included.', () =>
+    coordinator.clusterSize(),
+  );
+  gauge('flotilla_nodes_healthy', 'Nodes that requests are routed to.', () =>
+    coordinator.healthyCount(),
+  );
+}
+
+/** Counters that the peers keep; they are read when somebody asks, not pushed per message. */
+function addLaneCounters(registry: Registry, read: () => readonly LaneCounters[]): void {
+  const counter = (name: string, help: string, count: (lane: LaneCounters) => [number, number]) =>
+    new Counter({
+      name,
+      help,
+      labelNames: ['peer', 'lane', 'direction'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const counters of read()) {
+          const { peer, lane } = counters;
+          const [sent, received] = count(counters);
+          this.inc({ peer, lane, direction: 'sent' }, sent);
+          this.inc({ peer, lane, direction: 'received' }, received);
+        }
+      },
+    });
+  counter('flotilla_peer_messages_total', 'Messages on the lane to a peer.', (lane) => [
+    lane.messagesSent,
+    lane.messagesReceived,
+  ]);
+  counter('flotilla_peer_bytes_total', 'Bytes on the lane to a peer.', (lane) => [
+    lane.bytesSent,
+    lane.bytesReceived,
+  ]);
+}
