@@ -1,0 +1,143 @@
+// `flotilla node` and `flotilla join`: one node in the foreground, for a person or for the
+// supervisor that forked it; and `flotilla token`, which lets the next node in.
+import { existsSync, readdirSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { FlotillaError, hasCode, messageOf } from '../core/index.ts';
+import { ClusterAuthority } from '../identity/index.ts';
+import { Fleet, layoutOf } from '../node/index.ts';
+import { loadConfigFile } from './config-file.ts';
+import { CLI_DEFAULTS, SUPERVISOR } from './defaults.ts';
+import { formatSeconds, plural } from './text.ts';
+import type { NodeConfigInput } from '../node/index.ts';
+import type { CliContext } from './context.ts';
+import type { NodeMessage } from './node-messages.ts';
+
+type Endpoint = { readonly host: string; readonly port: number };
+
+export interface NodeFlags {
+  readonly name?: string;
+  readonly found?: boolean;
+  readonly join?: readonly string[];
+  readonly token?: string;
+  readonly dataDir?: string;
+  readonly listen?: Endpoint;
+  readonly http?: Endpoint | false;
+  readonly config?: string;
+}
+
+/** Runs a node until SIGINT, SIGTERM, or the end of the supervisor that forked it. */
+export async function runNode(context: CliContext, flags: NodeFlags): Promise<void> {
+  const supervised = process.send !== undefined;
+  const ended = Promise.withResolvers<void>();
+  process.once('disconnect', ended.resolve);
+  // These reach the whole process group; a supervised node waits for its supervisor's word.
+  for (const signal of ['SIGINT', 'SIGHUP'] as const) {
+    process.on(signal, () => supervised || ended.resolve());
+  }
+  process.once('SIGTERM', () => ended.resolve());
+  let fleet: Fleet;
+  try {
+    fleet = await startNode(context, flags);
+  } catch (error) {
+    const code = hasCode(error) ? error.code : 'internal';
+    await tell({ type: 'failed', error: { code, message: messageOf(error) } });
+    throw error;
+  }
+  const { name, address, httpUrl } = fleet;
+  await tell({ type: 'ready', name, address, ...(httpUrl !== undefined && { httpUrl }) });
+  const http = httpUrl === undefined ? '' : `, HTTP at ${httpUrl}`;
+  if (!supervised)
+    context.out.line(`${name} listens for peers at ${address}${http}; Ctrl-C stops it`);
+  await ended.promise;
+  const late = Promise.withResolvers<void>();
+  context.clock.schedule(SUPERVISOR.stopTimeoutMs, late.resolve);
+  await Promise.race([fleet.stop(), late.promise]);
+}
+
+/** Over IPC when there is a supervisor; one that is gone cannot be told. */
+function tell(message: NodeMessage): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.send === undefined || !process.connected) resolve();
+    else process.send(message, undefined, undefined, () => resolve());
+  });
+}
+
+async function startNode(context: CliContext, flags: NodeFlags): Promise<Fleet> {
+  const { config } = await loadConfigFile(flags.config);
+  const name = flags.name ?? config.name ?? defaultName();
+  const dataDir = flags.dataDir ?? config.dataDir ?? path.join(CLI_DEFAULTS.dataDir, name);
+  const token = await readToken(flags.token ?? context.env['FLOTILLA_TOKEN'] ?? config.token);
+  const seeds = flags.join ?? config.seeds ?? [];
+  const input: NodeConfigInput = {
+    ...config,
+    name,
+    dataDir,
+    seeds: [...seeds],
+    ...(token !== undefined && { token }),
+    ...(flags.listen !== undefined && { listen: flags.listen }),
+    ...(flags.http !== undefined && { http: flags.http }),
+  };
+  if (flags.found || (seeds.length === 0 && hasAuthority(dataDir))) return Fleet.found(input);
+  if (seeds.length > 0) return Fleet.join(input);
+  const message = 'a node needs --found, to found a fleet, or --join HOST:PORT, to join one';
+  throw new FlotillaError('usage_invalid', message);
+}
+
+/** This machine's name, in characters that node names may have. */
+function defaultName(): string {
+  const name = os
+    .hostname()
+    .toLowerCase()
+    .replace(/[^a-z0-9.-]+/g, '-');
+  return (
+    name
+      .replace(/^[^a-z0-9]+/, '')
+      .slice(0, 63)
+      .replace(/[^a-z0-9]+$/, '') || 'node'
+  );
+}
+
+/** `-` takes the token from the first line of standard input, where no process list shows it. */
+async function readToken(token: string | undefined): Promise<string | undefined> {
+  if (token !== '-') return token;
+  let text = '';
+  for await (const chunk of process.stdin.setEncoding('utf8')) {
+    text += chunk;
+    if (text.includes('\n') || text.length > 4_096) break;
+  }
+  return text.split('\n')[0]?.trim();
+}
+
+function hasAuthority(dataDir: string): boolean {
+  return existsSync(path.join(layoutOf(dataDir).identity, AUTHORITY_FILE));
+}
+
+const AUTHORITY_FILE = 'authority.pem';
+
+export interface TokenFlags {
+  readonly dataDir?: string;
+  readonly ttl: number;
+  readonly uses: number;
+  readonly config?: string;
+}
+
+/** Prints a join token, and nothing else, on standard output. */
+export async function runToken(context: CliContext, flags: TokenFlags): Promise<void> {
+  const { config } = await loadConfigFile(flags.config);
+  const dataDir = flags.dataDir ?? config.dataDir ?? CLI_DEFAULTS.dataDir;
+  const founder = [dataDir, ...foldersIn(dataDir)].find(hasAuthority) ?? dataDir;
+  const authority = await ClusterAuthority.open(layoutOf(founder).identity, {
+    clock: context.clock,
+    create: false,
+  });
+  context.out.line(authority.createToken({ ttlMs: flags.ttl, uses: flags.uses }));
+  const life = `valid for ${formatSeconds(flags.ttl / 1000)}, ${plural(flags.uses, 'use')}`;
+  context.err.line(`${life}; on the new machine: flotilla join HOST:7400 --token TOKEN`);
+}
+
+function foldersIn(dataDir: string): string[] {
+  if (!existsSync(dataDir)) return [];
+  const entries = readdirSync(dataDir, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => path.join(dataDir, name));
+}
