@@ -1,0 +1,17 @@
+export { PEER_DEFAULTS, PROTOCOL_VERSIONS } from './defaults.ts';
+export { PEER_ERRORS } from './errors.ts';
+export { LANES, STREAM_KINDS } from './lanes.ts';
+export { Peer } from './peer.ts';
+export { PeerHost } from './peer-host.ts';
+export type { VersionRange } from './handshake.ts';
+export type { LaneCounters, PeerMetrics } from './metrics.ts';
+export type {
+  CallContext,
+  CallOptions,
+  ControlHandler,
+  Handler,
+  Payload,
+  RpcHost,
+} from './payload.ts';
+export type { PeerLimits } from './peer.ts';
+export type { PeerHostComponents, PeerHostOptions } from './peer-host.ts';

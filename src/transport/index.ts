@@ -1,0 +1,22 @@
+export { formatAddress, parseAddress } from './address.ts';
+export { TRANSPORT_DEFAULTS } from './defaults.ts';
+export { TRANSPORT_ERRORS } from './errors.ts';
+export { requestJoin } from './join-client.ts';
+export { MemoryNetwork } from './memory.ts';
+export { TlsTransport } from './tls.ts';
+export type { JoinOptions } from './join-client.ts';
+export type { JoinReply, JoinRequest, OnJoin } from './join-messages.ts';
+export type {
+  Address,
+  ConnectOptions,
+  Link,
+  LinkHandlers,
+  LinkIdentity,
+  ReceiveStream,
+  SendStream,
+  SendStreamEvents,
+  StreamReader,
+  Transport,
+} from './link.ts';
+export type { MemoryNetworkComponents, MemoryNetworkOptions } from './memory.ts';
+export type { TlsTransportComponents, TlsTransportOptions } from './tls.ts';

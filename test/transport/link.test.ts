@@ -1,0 +1,242 @@
+// Links on both transports: streams, their order, their turns and their ends.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FlotillaError, hasCode } from '../../src/core/index.ts';
+import { createNetwork, NETWORK_KINDS } from '../peer/networks.ts';
+import type { Link, ReceiveStream, StreamReader, Transport } from '../../src/transport/index.ts';
+import type { TestNetwork } from '../peer/networks.ts';
+
+const REASON = new FlotillaError('peer_disconnected', 'the test is over');
+
+interface Pair {
+  readonly near: Link;
+  readonly far: Link;
+  readonly network: TestNetwork;
+}
+
+async function withLinks(
+  kind: TestNetwork['kind'],
+  use: (pair: Pair) => Promise<void>,
+): Promise<void> {
+  const network = await createNetwork(kind);
+  const transports: Transport[] = [];
+  try {
+    const one = await network.transport('node-a');
+    const two = await network.transport('node-b');
+    transports.push(one, two);
+    const accepted = Promise.withResolvers<Link>();
+    const { port } = await two.listen({ host: '127.0.0.1', port: 0 }, accepted.resolve);
+    const near = await network.settle(one.connect(`127.0.0.1:${port}`, { name: 'node-b' }));
+    const far = await network.settle(accepted.promise);
+    await use({ near, far, network });
+    const closing = [near, far].map((link) => link.close(REASON));
+    await network.settle(Promise.all(closing));
+  } finally {
+    await network.settle(Promise.all(transports.map((transport) => transport.stop())));
+    await network.stop();
+  }
+}
+
+interface Received {
+  readonly stream: ReceiveStream;
+  readonly chunks: Buffer[];
+  ended: 'no' | 'end' | 'reset';
+}
+
+/** Reads everything; `until` resolves when its condition holds. */
+function readAll(link: Link) {
+  const streams: Received[] = [];
+  const order: number[] = [];
+  const waiting: { condition: () => boolean; resolve: () => void }[] = [];
+  let closed: FlotillaError | undefined;
+  const check = () => {
+    for (const { condition, resolve } of waiting) if (condition()) resolve();
+  };
+  link.open({
+    stream(stream): StreamReader {
+      const received: Received = { stream, chunks: [], ended: 'no' };
+      streams.push(received);
+      check();
+      const finish = (how: 'end' | 'reset') => () => {
+        received.ended = how;
+        check();
+      };
+      return {
+        data(bytes, start, end) {
+          received.chunks.push(Buffer.from(bytes.slice(start, end)));
+          order.push(stream.id);
+          check();
+        },
+        end: finish('end'),
+        reset: finish('reset'),
+      };
+    },
+    closed(error) {
+      closed = error;
+      check();
+    },
+  });
+  return {
+    streams,
+    order,
+    closed: () => closed,
+    bytes: (index: number) => Buffer.concat(streams[index]?.chunks ?? []),
+    until: (condition: () => boolean) =>
+      new Promise<void>((resolve) => {
+        waiting.push({ condition, resolve });
+        check();
+      }),
+  };
+}
+
+const ignore = { stream: () => ({ data() {}, end() {}, reset() {} }), closed() {} };
+
+for (const kind of NETWORK_KINDS) {
+  test(`${kind}: both ends know each other's name`, async () => {
+    await withLinks(kind, async ({ near, far }) => {
+      assert.deepEqual([near.remote.name, far.remote.name], ['node-b', 'node-a']);
+      assert.deepEqual([near.dialled, far.dialled], [true, false]);
+      near.open(ignore);
+      far.open(ignore);
+    });
+  });
+
+  test(`${kind}: streams carry their preamble and their bytes in order, and end`, async () => {
+    await withLinks(kind, async ({ near, far, network }) => {
+      const read = readAll(far);
+      near.open(ignore);
+      const sent = [10, 20_000, 300_000].map((size, index) => {
+        const bytes = Buffer.alloc(size, index + 1);
+        const stream = near.openStream(Uint8Array.of(index, 99));
+        for (let at = 0; at < size; at += 7000) stream.write(bytes, at, Math.min(size, at + 7000));
+        stream.end();
+        return bytes;
+      });
+      const ended = () => read.streams.filter((stream) => stream.ended === 'end').length;
+      await network.settle(read.until(() => ended() === 3));
+      sent.forEach((bytes, index) => {
+        assert.ok(read.bytes(index).equals(bytes));
+        assert.deepEqual([...(read.streams[index]?.stream.preamble ?? [])], [index, 99]);
+      });
+    });
+  });
+
+  test(`${kind}: streams take turns, so a small one never waits for a large one`, async () => {
+    await withLinks(kind, async ({ near, far, network }) => {
+      const read = readAll(far);
+      near.open(ignore);
+      const large = near.openStream(Uint8Array.of(1));
+      const other = near.openStream(Uint8Array.of(2));
+      const small = near.openStream(Uint8Array.of(3));
+      const payload = Buffer.alloc(4 * 1024 * 1024, 1);
+      large.write(payload);
+      other.write(payload);
+      // Asked for when the large ones are under way and the connection is busy.
+      await network.settle(read.until(() => read.order.length > 0));
+      assert.ok(large.queuedBytes > 0);
+      const before = payload.length - large.queuedBytes;
+      small.write(Buffer.from('small'));
+      await network.settle(read.until(() => read.order.includes(small.id)));
+      const passed = read.bytes(0).length;
+      assert.ok(passed < payload.length, 'the large stream was not first');
+      // Two writes under way, the page, one fragment, and what this end had read in the meantime.
+      assert.ok(passed - before < 6 * 65_536, `${passed - before} bytes of the large one passed`);
+      await network.settle(read.until(() => read.bytes(1).length === payload.length));
+      const switches = read.order.filter((id, at) => id !== read.order[at - 1]).length;
+      assert.ok(switches > 60, `${switches} turns`);
+    });
+  });
+
+  test(`${kind}: a reset voids what waits; the stream's reader learns of it`, async () => {
+    await withLinks(kind, async ({ near, far, network }) => {
+      const read = readAll(far);
+      near.open(ignore);
+      const stream = near.openStream(Uint8Array.of(1));
+      stream.write(Buffer.alloc(10_000_000));
+      stream.reset();
+      stream.write(Buffer.from('late'));
+      await network.settle(read.until(() => read.streams[0]?.ended === 'reset'));
+      assert.ok(read.bytes(0).length < 10_000_000);
+    });
+  });
+
+  test(`${kind}: a reader refuses a stream, and grants credit on another`, async () => {
+    await withLinks(kind, async ({ near, far, network }) => {
+      let refused = () => {};
+      let credited: (credit: number[]) => void = () => {};
+      const refusal = new Promise<void>((resolve) => {
+        refused = resolve;
+      });
+      const credit = new Promise<number[]>((resolve) => {
+        credited = resolve;
+      });
+      near.open(ignore);
+      far.open({
+        ...ignore,
+        stream(stream) {
+          if (stream.preamble[0] === 1) stream.refuse();
+          else stream.grant(256, 1_000_000);
+          return { data: () => assert.equal(stream.preamble[0], 2), end() {}, reset() {} };
+        },
+      });
+      const unwanted = near.openStream(Uint8Array.of(1), { refused: () => refused() });
+      near.openStream(Uint8Array.of(2), {
+        credit: (messages, bytes) => credited([messages, bytes]),
+      });
+      unwanted.write(Buffer.from('dropped'));
+      await network.settle(refusal);
+      assert.deepEqual(await network.settle(credit), [256, 1_000_000]);
+      assert.equal(unwanted.write(Buffer.from('void')), true);
+    });
+  });
+
+  test(`${kind}: a close sends what waits, then its reason`, async () => {
+    await withLinks(kind, async ({ near, far, network }) => {
+      const read = readAll(far);
+      near.open(ignore);
+      const stream = near.openStream(Uint8Array.of(1));
+      const payload = Buffer.alloc(3_000_000, 5);
+      stream.write(payload);
+      await network.settle(near.close(new FlotillaError('peer_disconnected', 'going home')));
+      await network.settle(read.until(() => read.closed() !== undefined));
+      assert.ok(read.bytes(0).equals(payload));
+      assert.ok(hasCode(read.closed(), 'peer_disconnected'));
+      assert.equal(read.closed()?.message, 'going home');
+      assert.ok(near.closed && far.closed);
+    });
+  });
+
+  test(`${kind}: a destroy does not wait; readers are reset on both ends`, async () => {
+    await withLinks(kind, async ({ near, far, network }) => {
+      const read = readAll(far);
+      const own = readAll(near);
+      far.openStream(Uint8Array.of(9));
+      await network.settle(own.until(() => own.streams.length === 1));
+      near.openStream(Uint8Array.of(1)).write(Buffer.alloc(50_000_000));
+      near.destroy(new FlotillaError('frame_invalid', 'nonsense'));
+      assert.equal(own.streams[0]?.ended, 'reset');
+      assert.ok(hasCode(own.closed(), 'frame_invalid'));
+      await network.settle(read.until(() => read.closed() !== undefined));
+      assert.ok(hasCode(read.closed(), 'frame_invalid'));
+      assert.ok(read.bytes(0).length < 50_000_000);
+    });
+  });
+
+  test(`${kind}: the 513th stream of a peer costs it the link`, async () => {
+    await withLinks(kind, async ({ near, far, network }) => {
+      const read = readAll(near);
+      let opened = 0;
+      far.open({
+        ...ignore,
+        stream() {
+          opened++;
+          return { data() {}, end() {}, reset() {} };
+        },
+      });
+      for (let i = 0; i < 513; i++) near.openStream(Uint8Array.of(1));
+      await network.settle(read.until(() => read.closed() !== undefined));
+      assert.equal(opened, 512);
+      assert.ok(hasCode(read.closed(), 'frame_invalid'));
+    });
+  });
+}
