@@ -16,7 +16,7 @@ export interface Contestant<W extends Workload = Workload> {
   command(workload: W): readonly string[];
   /** Added to the environment of the process. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** Runs once before the rounds (builds a C peer, say). The reason why it cannot take part, if any. */
+  /** Runs once before the rounds (builds a C peer, say). Gives the reason if it cannot run. */
   prepare?(): string | undefined | Promise<string | undefined>;
 }
 

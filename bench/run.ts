@@ -1,5 +1,5 @@
 // `node bench/run.ts NAME [--quick] [--json]`: runs the bench of that folder and shows its ratios
-// beside their targets. Without a name it lists the benches. Measuring is the business of `runner.ts`.
+// beside their targets. Without a name it lists the benches. Measuring is for `runner.ts`.
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';

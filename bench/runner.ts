@@ -36,7 +36,8 @@ export function machineLine(): string {
   const cpus = os.cpus();
   const memoryGib = Math.round(os.totalmem() / 2 ** 30);
   const runtime = `Node ${process.version}, ${os.platform()} ${os.arch()}`;
-  return `${cpus[0]?.model.trim() ?? 'unknown CPU'}, ${cpus.length} cores, ${memoryGib} GiB, ${runtime}`;
+  const model = cpus[0]?.model.trim() ?? 'unknown CPU';
+  return `${model}, ${cpus.length} cores, ${memoryGib} GiB, ${runtime}`;
 }
 
 /** Runs all rounds. Rejects when a contestant fails; one that cannot take part is no failure. */
@@ -136,9 +137,9 @@ function runOnce(contestant: Contestant, workload: Workload, timeoutMs: number):
     const child = spawn(program, args, {
       env: { ...process.env, ...contestant.environment },
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: timeoutMs,
-      killSignal: 'SIGKILL',
     });
+    // Not spawn's own timeout: that one keeps this process alive when the start fails.
+    const limit = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
     let output = '';
     let complaints = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -148,10 +149,12 @@ function runOnce(contestant: Contestant, workload: Workload, timeoutMs: number):
       complaints = (complaints + text).slice(-MAX_OUTPUT_CHARACTERS);
     });
     child.on('error', (error: NodeJS.ErrnoException) => {
+      clearTimeout(limit);
       if (error.code === 'ENOENT') resolve({ unavailable: `${program} is not installed` });
       else reject(error);
     });
     child.on('close', (code, signal) => {
+      clearTimeout(limit);
       if (signal !== null)
         reject(fail(`was ended by ${signal} (limit ${timeoutMs} ms)`, complaints));
       else if (code !== 0) reject(fail(`ended with status ${code}`, complaints));

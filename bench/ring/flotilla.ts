@@ -1,7 +1,7 @@
 // Contestant: Flotilla's ring with its default hash.
 import { HashRing } from '../../src/ring/index.ts';
 import { digestOf, readWorkload, report } from '../harness.ts';
-import { figuresOf, lookupsPerSecond, makeKeys, measureShares, nodeNames } from './workload.ts';
+import { figuresOf, measureRates, makeKeys, measureShares, nodeNames } from './workload.ts';
 import type { RingWorkload } from './workload.ts';
 
 const workload = readWorkload<RingWorkload>();
@@ -14,10 +14,10 @@ function build(names: string[]): HashRing {
 }
 
 const timed = build(nodeNames(workload));
-const rate = lookupsPerSecond(workload, keys, (key) => timed.getNode(key));
+const rates = measureRates(workload, keys, (key) => timed.getNode(key));
 const shares = measureShares(workload, keys, (names) => {
   const ring = build(names);
   return { ownerOf: (key) => ring.getNode(key) ?? '', add: (node) => ring.addNode(node) };
 });
 
-report(figuresOf(rate, shares), digestOf(keys.join()));
+report(figuresOf(rates, shares), digestOf(keys.join()));

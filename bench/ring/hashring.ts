@@ -2,7 +2,7 @@
 // cache stays at its default size; keys that don't repeat within it don't profit.
 import { createRequire } from 'node:module';
 import { digestOf, readWorkload, report } from '../harness.ts';
-import { figuresOf, lookupsPerSecond, makeKeys, measureShares, nodeNames } from './workload.ts';
+import { figuresOf, measureRates, makeKeys, measureShares, nodeNames } from './workload.ts';
 import type { RingWorkload } from './workload.ts';
 
 interface Peer {
@@ -25,11 +25,11 @@ function build(names: string[]): Peer {
 }
 
 const timed = build(nodeNames(workload));
-const rate = lookupsPerSecond(workload, keys, (key) => timed.get(key));
-// Two fleets suffice: its shares are no goal, and each costs a second for every 300,000 keys.
-const shares = measureShares({ ...workload, fleets: 2 }, keys, (names) => {
+const rates = measureRates(workload, keys, (key) => timed.get(key));
+// One fleet suffices: its shares are no goal, and each costs it seconds.
+const shares = measureShares({ ...workload, fleets: 1 }, keys, (names) => {
   const ring = build(names);
   return { ownerOf: (key) => ring.get(key), add: (node) => ring.add(node) };
 });
 
-report(figuresOf(rate, shares), digestOf(keys.join()));
+report(figuresOf(rates, shares), digestOf(keys.join()));

@@ -6,8 +6,10 @@ export type RingWorkload = Readonly<{
   nodes: number;
   virtualNodes: number;
   keyLength: number;
-  /** Distinct keys; each round looks every one of them up once. */
+  /** Distinct keys: far more than the peer's cache holds. Each round looks every one of them up. */
   keys: number;
+  /** Rounds are run untimed for at least this long: a fixed number favours the slower side. */
+  warmUpMs: number;
   lookupRounds: number;
   /** Sets of node names over which shares are counted: a share depends on what nodes are called. */
   fleets: number;
@@ -31,22 +33,37 @@ export function makeKeys({ keys, keyLength, seed }: RingWorkload): string[] {
   });
 }
 
-/** Lookups per second: the median of `lookupRounds` rounds over all keys, after one to warm up. */
-export function lookupsPerSecond(
-  { lookupRounds }: RingWorkload,
+/** Lookups per second, of the clock and of the processor's time. */
+export interface Rates {
+  readonly lookupsPerSecond: number;
+  readonly lookupsPerCpuSecond: number;
+}
+
+/**
+ * Medians of `lookupRounds` rounds over all keys, once warm. The processor's time is that of all
+ * threads of the process: it is what a lookup costs, also while others use the machine.
+ */
+export function measureRates(
+  { lookupRounds, warmUpMs }: RingWorkload,
   keys: readonly string[],
   lookup: (key: string) => string | undefined,
-): number {
-  const rates: number[] = [];
+): Rates {
+  const wall: number[] = [];
+  const cpu: number[] = [];
   let characters = 0;
-  for (let round = 0; round <= lookupRounds; round++) {
-    const started = performance.now();
+  const warmAtMs = performance.now() + warmUpMs;
+  while (wall.length < lookupRounds) {
+    const startedMs = performance.now();
+    const used = process.cpuUsage();
     for (const key of keys) characters += lookup(key)?.length ?? 0;
-    if (round > 0) rates.push(keys.length / ((performance.now() - started) / 1000));
+    const { user, system } = process.cpuUsage(used);
+    if (startedMs < warmAtMs) continue;
+    wall.push((keys.length * 1000) / (performance.now() - startedMs));
+    cpu.push((keys.length * 1_000_000) / (user + system));
   }
   // Keeps the compiler from dropping the loop.
   if (characters === 0) throw new Error('no key found a node');
-  return median(rates);
+  return { lookupsPerSecond: median(wall), lookupsPerCpuSecond: median(cpu) };
 }
 
 /** How a ring shares keys out, and what happens when a node is added, each over all fleets. */
@@ -87,9 +104,9 @@ export function measureShares(
 }
 
 /** The figures that both contestants report. */
-export function figuresOf(rate: number, shares: Shares): Record<string, number> {
+export function figuresOf(rates: Rates, shares: Shares): Record<string, number> {
   return {
-    lookupsPerSecond: rate,
+    ...rates,
     largestShare: median(shares.largest),
     largestShareBest: Math.min(...shares.largest),
     largestShareWorst: Math.max(...shares.largest),

@@ -13,6 +13,11 @@ export interface CoordinatorOptions {
   readonly ring?: RingOptions;
 }
 
+/** Who is healthy: what placement needs of a `Coordinator`. */
+export interface HealthyMembers {
+  readonly registry: { healthyNodes(): readonly { readonly id: string }[] };
+}
+
 /** Why a key goes where it goes. */
 export interface RouteExplanation {
   readonly key: string;

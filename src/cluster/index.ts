@@ -5,6 +5,6 @@ export { CLUSTER_ERRORS } from './errors.ts';
 export { HeartbeatDetector } from './heartbeat-detector.ts';
 export { NodeRegistry } from './node-registry.ts';
 export type { ClusterComponents, ClusterOptions } from './cluster.ts';
-export type { CoordinatorOptions, RouteExplanation } from './coordinator.ts';
+export type { CoordinatorOptions, HealthyMembers, RouteExplanation } from './coordinator.ts';
 export type { DetectorOptions, HealthChange, MemberRecord } from './heartbeat-detector.ts';
 export type { NodeInfo } from './node-registry.ts';

@@ -4,11 +4,11 @@ export { RemoteStore } from './remote-store.ts';
 export { serveStore } from './serve-store.ts';
 export type { EmbeddedStoreOptions } from './embedded-store.ts';
 export type { RemoteStoreOptions } from './remote-store.ts';
-export type { RpcCallOptions, RpcContext, RpcHost, RpcPayload } from './rpc-host.ts';
 export type {
   Compare,
   Entry,
   Lease,
+  RecordStore,
   Store,
   StoreEvent,
   SwapResult,

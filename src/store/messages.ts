@@ -2,7 +2,7 @@
 // body, one after the other; the body has their lengths.
 import { z } from 'zod';
 import { FlotillaError } from '../core/index.ts';
-import type { RpcPayload } from './rpc-host.ts';
+import type { Payload } from '../peer/index.ts';
 import type { Compare, Entry, StoreEvent, Write } from './store.ts';
 import type { Past } from './watchers.ts';
 
@@ -54,7 +54,7 @@ function invalid(reason: string): FlotillaError {
 }
 
 /** The body of `payload` as `schema` describes it. Errors: `store_message_invalid`. */
-export function read<T>(schema: z.ZodType<T>, payload: RpcPayload): T {
+export function read<T>(schema: z.ZodType<T>, payload: Payload): T {
   const { data, error } = schema.safeParse(payload.body);
   if (error === undefined) return data;
   const [issue] = error.issues;
@@ -68,7 +68,7 @@ function join(values: readonly Uint8Array[]): { bytes?: Uint8Array } {
 }
 
 /** Cuts the bytes beside a body into its values; they must be used up exactly. */
-function cutter(payload: RpcPayload): { next(length: number): Uint8Array; end(): void } {
+function cutter(payload: Payload): { next(length: number): Uint8Array; end(): void } {
   const bytes = payload.bytes ?? new Uint8Array(0);
   let at = 0;
   return {
@@ -84,10 +84,7 @@ function cutter(payload: RpcPayload): { next(length: number): Uint8Array; end():
   };
 }
 
-export function packTransaction(
-  compares: readonly Compare[],
-  writes: readonly Write[],
-): RpcPayload {
+export function packTransaction(compares: readonly Compare[], writes: readonly Write[]): Payload {
   const values: Uint8Array[] = [];
   const heads = writes.map((write) => {
     if (!('put' in write)) return { delete: write.delete };
@@ -97,7 +94,7 @@ export function packTransaction(
   return { body: { compares, writes: heads }, ...join(values) };
 }
 
-export function readTransaction(payload: RpcPayload): { compares: Compare[]; writes: Write[] } {
+export function readTransaction(payload: Payload): { compares: Compare[]; writes: Write[] } {
   const { compares, writes } = read(TRANSACTION, payload);
   const values = cutter(payload);
   const whole = writes.map((write): Write => {
@@ -109,14 +106,14 @@ export function readTransaction(payload: RpcPayload): { compares: Compare[]; wri
   return { compares, writes: whole };
 }
 
-export function packEntries(entries: readonly Entry[]): RpcPayload {
+export function packEntries(entries: readonly Entry[]): Payload {
   const heads = entries.map(({ key, revision, value }) => {
     return { key, revision, length: value.byteLength };
   });
   return { body: { entries: heads }, ...join(entries.map(({ value }) => value)) };
 }
 
-export function readEntries(payload: RpcPayload): Entry[] {
+export function readEntries(payload: Payload): Entry[] {
   const { entries } = read(ENTRIES, payload);
   const values = cutter(payload);
   const whole = entries.map(({ key, revision, length }) => {
@@ -126,7 +123,7 @@ export function readEntries(payload: RpcPayload): Entry[] {
   return whole;
 }
 
-export function packPage(page: Past): RpcPayload {
+export function packPage(page: Past): Payload {
   const values: Uint8Array[] = [];
   const events = page.events.map(({ type, key, revision, value }) => {
     if (value === undefined) return { type, key, revision };
@@ -136,7 +133,7 @@ export function packPage(page: Past): RpcPayload {
   return { body: { events, nextRevision: page.nextRevision }, ...join(values) };
 }
 
-export function readPage(payload: RpcPayload): Past {
+export function readPage(payload: Payload): Past {
   const { events, nextRevision } = read(PAGE, payload);
   const values = cutter(payload);
   const whole = events.map(({ type, key, revision, length }): StoreEvent => {

@@ -17,7 +17,7 @@ import {
 import { RemoteWatch } from './remote-watch.ts';
 import { checkKey, checkPrefix, checkRevision, checkTransaction, checkTtl } from './rules.ts';
 import type { Clock } from '../core/index.ts';
-import type { RpcCallOptions, RpcHost, RpcPayload } from './rpc-host.ts';
+import type { CallOptions, Payload, RpcHost } from '../peer/index.ts';
 import type {
   Compare,
   Entry,
@@ -130,11 +130,7 @@ export class RemoteStore implements Store {
     for (const watch of this.#watches) watch.close();
   }
 
-  async #call(
-    procedure: string,
-    request: RpcPayload,
-    options: RpcCallOptions = {},
-  ): Promise<RpcPayload> {
+  async #call(procedure: string, request: Payload, options: CallOptions = {}): Promise<Payload> {
     this.#checkOpen();
     const { timeoutMs = this.#timeoutMs, signal = this.#closed.signal } = options;
     try {

@@ -14,8 +14,8 @@ import {
   TTL,
   WATCH_REQUEST,
 } from './messages.ts';
+import type { RpcHost } from '../peer/index.ts';
 import type { EmbeddedStore } from './embedded-store.ts';
-import type { RpcHost } from './rpc-host.ts';
 import type { Past } from './watchers.ts';
 
 const PAGE_LIMITS = { events: WATCH_PAGE_EVENTS, bytes: WATCH_PAGE_BYTES };

@@ -87,3 +87,6 @@ export interface Store {
   /** Ends watches; leases end by their TTL. Idempotent. */
   close(): Promise<void>;
 }
+
+/** The part of a store that keeps records: enough for who neither leases nor watches. */
+export type RecordStore = Pick<Store, 'get' | 'list' | 'compareAndSwap' | 'epoch'>;

@@ -5,7 +5,7 @@ import { shardOf } from '../hash/index.ts';
 import { TABLE_LIMITS, TABLE_TUNING } from './defaults.ts';
 import { rowOutOfRange, tableUnknown } from './errors.ts';
 import { Shard } from './shard.ts';
-import type { TableKernels } from './ports.ts';
+import type { Kernels } from '../devices/index.ts';
 import type { Scratch } from './scratch.ts';
 import type { TableRecord } from './spec.ts';
 
@@ -18,13 +18,13 @@ const WORD = Uint32Array.BYTES_PER_ELEMENT;
 export class HostedTable {
   readonly record: TableRecord;
   readonly node: string;
-  readonly kernels: TableKernels;
+  readonly kernels: Kernels;
   readonly #scratch: Scratch;
   readonly #shards: (Shard | undefined)[];
   #closed = false;
 
   constructor(
-    components: { kernels: TableKernels; scratch: Scratch },
+    components: { kernels: Kernels; scratch: Scratch },
     record: TableRecord,
     node: string,
   ) {

@@ -5,7 +5,6 @@ export { MovementPlan, ShardAssignment } from './shard-assignment.ts';
 export { ShardManager } from './shard-manager.ts';
 export { TableService } from './table-service.ts';
 export type { PlacementRequest, ShardMovement } from './placement.ts';
-export type { Members, RecordStore, RpcHost, RpcPayload, TableKernels } from './ports.ts';
 export type { Metric } from './scan.ts';
 export type { Movement, MovementCount } from './shard-assignment.ts';
 export type { ShardingStrategy } from './shard-manager.ts';

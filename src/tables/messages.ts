@@ -3,7 +3,7 @@
 import { z } from 'zod';
 
 import { requestInvalid } from './errors.ts';
-import type { RpcPayload } from './ports.ts';
+import type { Payload } from '../peer/index.ts';
 
 export const PROCEDURES = {
   /** Record → nothing. The owner makes its shards, empty. */
@@ -62,7 +62,7 @@ export class ByteReader {
   readonly #bytes: Uint8Array;
   #offset = 0;
 
-  constructor(payload: RpcPayload) {
+  constructor(payload: Payload) {
     const bytes = payload.bytes ?? new Uint8Array(0);
     this.#bytes = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
   }

@@ -3,7 +3,7 @@
 import { FlotillaError, hasCode } from '../core/index.ts';
 import { TABLE_TUNING } from './defaults.ts';
 import { rowOutOfRange } from './errors.ts';
-import type { RpcHost, RpcPayload } from './ports.ts';
+import type { Payload, RpcHost } from '../peer/index.ts';
 import type { RowGroup } from './row-groups.ts';
 import type { TableRecord } from './spec.ts';
 import type { CallLimits } from './table.ts';
@@ -88,7 +88,7 @@ export class Owners {
   }
 
   /** Calls a procedure at an owner, for this table. */
-  async call(call: OwnerCall, limits: CallLimits = {}): Promise<RpcPayload> {
+  async call(call: OwnerCall, limits: CallLimits = {}): Promise<Payload> {
     const { name: table, generation } = this.#record;
     const node = this.names[call.owner] ?? '';
     const body = { table, generation, ...call.body };

@@ -1,7 +1,7 @@
 // Batches of rows cut by owner and by size, and the one way to send such pieces: owners side by
 // side, the pieces of one owner in order.
+import type { Payload } from '../peer/index.ts';
 import type { OwnerCall, Owners } from './owners.ts';
-import type { RpcPayload } from './ports.ts';
 import type { CallLimits } from './table.ts';
 
 /** The rows of a batch that one owner has. */
@@ -27,7 +27,7 @@ export interface Slice {
 /** What to ask of an owner about a slice, and what to do with the answer. */
 export interface Step {
   readonly call: Omit<OwnerCall, 'owner' | 'shard'>;
-  readonly receive?: (reply: RpcPayload) => void;
+  readonly receive?: (reply: Payload) => void;
 }
 
 export interface Batch {

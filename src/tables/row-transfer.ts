@@ -5,9 +5,9 @@ import { TABLE_TUNING } from './defaults.ts';
 import { requestInvalid } from './errors.ts';
 import { PROCEDURES, bytesOf, joinBytes } from './messages.ts';
 import { floatsOf, forEachSlice, handlesOf, placeOf, scatter } from './row-groups.ts';
+import type { Payload } from '../peer/index.ts';
 import type { HostedTable } from './hosted-table.ts';
 import type { Owners } from './owners.ts';
-import type { RpcPayload } from './ports.ts';
 import type { Slice } from './row-groups.ts';
 import type { CallLimits } from './table.ts';
 
@@ -36,7 +36,7 @@ export function pullRows(transfer: Transfer, into: Float32Array): Promise<void> 
     }
     // A copy, as handles may be on shared memory, and their sender may go on to change them.
     const call = { procedure: PROCEDURES.pull, bytes: bytesOf(own.slice()) };
-    const receive = (reply: RpcPayload) => land(slice, reply.bytes ?? NOTHING, into, dim);
+    const receive = (reply: Payload) => land(slice, reply.bytes ?? NOTHING, into, dim);
     return { call, receive };
   });
 }

@@ -1,16 +1,16 @@
 // Working memory on the kernels' memory for operations that do not wait in between: row pointers
 // and the rows that go in or out. One block serves all tables of a node and grows to the largest
 // batch.
-import type { TableKernels } from './ports.ts';
 
+import type { Kernels } from '../devices/index.ts';
 const MIN_BYTES = 1 << 20;
 
 export class Scratch {
-  readonly #kernels: TableKernels;
+  readonly #kernels: Kernels;
   #pointer = 0;
   #bytes = 0;
 
-  constructor(kernels: TableKernels) {
+  constructor(kernels: Kernels) {
     this.#kernels = kernels;
   }
 

@@ -3,7 +3,7 @@
 // reads it.
 import { TABLE_TUNING } from './defaults.ts';
 import { fillInitialRow } from './row-init.ts';
-import type { TableKernels } from './ports.ts';
+import type { Kernels } from '../devices/index.ts';
 import type { TableSpec } from './spec.ts';
 
 const ROWS = TABLE_TUNING.chunkRows;
@@ -19,7 +19,7 @@ export interface Segment {
 
 export class Shard {
   readonly number: number;
-  readonly #kernels: TableKernels;
+  readonly #kernels: Kernels;
   readonly #spec: Required<TableSpec>;
   readonly #rowBytes: number;
   readonly #stateBytes: number;
@@ -28,7 +28,7 @@ export class Shard {
   readonly #ids: string[] = [];
   readonly #rows = new Map<string, number>();
 
-  constructor(kernels: TableKernels, spec: Required<TableSpec>, number: number) {
+  constructor(kernels: Kernels, spec: Required<TableSpec>, number: number) {
     this.number = number;
     this.#kernels = kernels;
     this.#spec = spec;

@@ -10,7 +10,7 @@ import { Owners } from './owners.ts';
 import { floatsOf, forEachSlice, handlesOf, placeOf } from './row-groups.ts';
 import { pullRows, pushRows } from './row-transfer.ts';
 import { byScore } from './top-rows.ts';
-import type { RpcHost, RpcPayload } from './ports.ts';
+import type { Payload, RpcHost } from '../peer/index.ts';
 import type { Transfer } from './row-transfer.ts';
 import type { Metric } from './scan.ts';
 import type { TableRecord, TableSpec } from './spec.ts';
@@ -89,7 +89,7 @@ export class ShardedTable implements Table {
       (slice) => {
         const rows = slice.to - slice.from;
         const bytes = bytesOf(handlesOf(slice, handles).slice());
-        const receive = (reply: RpcPayload) => {
+        const receive = (reply: Payload) => {
           const { ids } = parseBody(BODIES.named, reply.body);
           if (ids.length !== rows) throw requestInvalid(`${ids.length} names of ${rows} rows`);
           for (const [i, id] of ids.entries()) names[placeOf(slice, i)] = id;
@@ -172,7 +172,7 @@ export class ShardedTable implements Table {
       (slice) => {
         const asked = slice.to - slice.from;
         const bytes = joinBytes(handlesOf(slice, rows), floatsOf(slice, queries, dim));
-        const receive = (reply: RpcPayload) => {
+        const receive = (reply: Payload) => {
           const own = new ByteReader(reply).floats(asked);
           for (const [i, score] of own.entries()) scores[placeOf(slice, i)] = score;
         };
@@ -296,7 +296,7 @@ export class ShardedTable implements Table {
     owner: number,
     { queries, targets, excluded }: RankRequest,
     { from, to, limits }: { from: number; to: number; limits: CallLimits },
-  ): Promise<RpcPayload> {
+  ): Promise<Payload> {
     const { dim } = this.spec;
     const offsets = new Uint32Array(to - from + 1);
     const own: number[] = [];

@@ -19,13 +19,15 @@ import { Scratch } from './scratch.ts';
 import { decodeRecord } from './spec.ts';
 import type { z } from 'zod';
 import type { Clock, Logger } from '../core/index.ts';
-import type { RecordStore, RpcHost, RpcPayload, TableKernels } from './ports.ts';
+import type { Kernels } from '../devices/index.ts';
+import type { Payload, RpcHost } from '../peer/index.ts';
+import type { RecordStore } from '../store/index.ts';
 import type { TableRecord } from './spec.ts';
 
 export interface TableHostComponents {
   readonly host: RpcHost;
   readonly store: RecordStore;
-  readonly kernels: TableKernels;
+  readonly kernels: Kernels;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -38,7 +40,7 @@ interface Named {
   readonly generation: number;
 }
 
-const DONE: RpcPayload = { body: {} };
+const DONE: Payload = { body: {} };
 
 export class TableHost {
   readonly #components: TableHostComponents;
@@ -140,7 +142,7 @@ export class TableHost {
   #serve<T extends Named>(
     procedure: string,
     schema: z.ZodType<T>,
-    run: (table: HostedTable, body: T, reader: ByteReader) => RpcPayload | Promise<RpcPayload>,
+    run: (table: HostedTable, body: T, reader: ByteReader) => Payload | Promise<Payload>,
   ): void {
     this.#components.host.handle(procedure, (request) => {
       const body = parseBody(schema, request.body);
@@ -185,7 +187,7 @@ export class TableHost {
     return new HostedTable({ kernels, scratch: this.#scratch }, record, host.name);
   }
 
-  #create(request: RpcPayload): RpcPayload {
+  #create(request: Payload): Payload {
     this.#assertRunning();
     const record = decodeRecord(PROCEDURES.create, request.bytes ?? new Uint8Array(0));
     if (this.#tables.has(record.generation)) return DONE;
@@ -195,7 +197,7 @@ export class TableHost {
     return DONE;
   }
 
-  async #drop(request: RpcPayload): Promise<RpcPayload> {
+  async #drop(request: Payload): Promise<Payload> {
     const { table: name, generation } = parseBody(BODIES.table, request.body);
     await this.#writing.get(generation);
     this.#tables.get(generation)?.close();
@@ -233,7 +235,7 @@ function applyPush(
   table: HostedTable,
   { rows, rate }: z.infer<typeof BODIES.push>,
   reader: ByteReader,
-): RpcPayload {
+): Payload {
   const { name, spec } = table.record;
   const handles = reader.words(rows * 2);
   const floats = Math.floor(reader.left / 4);

@@ -13,15 +13,18 @@ import { ShardedTable } from './sharded-table.ts';
 import { checkTableName, decodeRecord, encodeRecord, resolveSpec } from './spec.ts';
 import { RECORD_PREFIX, TableHost } from './table-host.ts';
 import type { Clock, Logger } from '../core/index.ts';
-import type { Members, RecordStore, RpcHost, RpcPayload, TableKernels } from './ports.ts';
+import type { Kernels } from '../devices/index.ts';
+import type { Payload, RpcHost } from '../peer/index.ts';
+import type { RecordStore } from '../store/index.ts';
+import type { HealthyMembers } from '../cluster/index.ts';
 import type { TableRecord, TableSpec } from './spec.ts';
 import type { Table } from './table.ts';
 
 export interface TableServiceComponents {
   readonly host: RpcHost;
-  readonly coordinator: Members;
+  readonly coordinator: HealthyMembers;
   readonly store: RecordStore;
-  readonly kernels: TableKernels;
+  readonly kernels: Kernels;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -155,7 +158,7 @@ export class TableService {
     { procedure, bytes }: { procedure: string; bytes?: Uint8Array },
   ): Promise<void> {
     const body = { table, generation };
-    const request: RpcPayload = bytes === undefined ? { body } : { body, bytes };
+    const request: Payload = bytes === undefined ? { body } : { body, bytes };
     const options = { timeoutMs: TABLE_TUNING.requestTimeoutMs };
     const tell = async (node: string) => {
       try {

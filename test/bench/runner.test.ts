@@ -1,4 +1,4 @@
-// The runner of all benches: turns, medians, contestants that cannot take part, and those that fail.
+// The runner of all benches: turns, medians, contestants that cannot take part or that fail.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { defineBench, median } from '../../bench/harness.ts';
@@ -74,6 +74,15 @@ test('a contestant that fails, or says nothing usable, fails the bench', async (
     const bench = benchOf([script('ours', figures(1)), script('theirs', code)]);
     await assert.rejects(runBench(bench, { quick: true }), message);
   }
+});
+
+test('a contestant that exceeds its limit is ended and fails the bench', async () => {
+  const hung = script('ours', 'setInterval(() => {}, 1000)');
+  const bench = { ...benchOf([hung]), timeoutMs: 100 };
+  await assert.rejects(
+    runBench(bench, { quick: true }),
+    /ours was ended by SIGKILL \(limit 100 ms\)/,
+  );
 });
 
 test('contestants that worked on different data are no comparison', async () => {

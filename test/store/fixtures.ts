@@ -7,7 +7,7 @@ import * as path from 'node:path';
 import { FlotillaError } from '../../src/core/index.ts';
 import { decodeBody, encodeBody } from '../../src/wire/index.ts';
 import type { TestContext } from 'node:test';
-import type { RpcCallOptions, RpcContext, RpcHost, RpcPayload } from '../../src/store/index.ts';
+import type { CallOptions, Handler, Payload, RpcHost } from '../../src/peer/index.ts';
 
 export function temporaryDirectory(t: TestContext): string {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'flotilla-'));
@@ -15,10 +15,8 @@ export function temporaryDirectory(t: TestContext): string {
   return directory;
 }
 
-type Handler = (request: RpcPayload, context: RpcContext) => RpcPayload | Promise<RpcPayload>;
-
 /** As it would arrive: the body through MessagePack, the bytes as a copy of their own. */
-function transfer({ body, bytes }: RpcPayload): RpcPayload {
+function transfer({ body, bytes }: Payload): Payload {
   const { buffer, start, end } = encodeBody(body);
   const received = decodeBody(new Uint8Array(buffer.subarray(start, end)));
   return { body: received, ...(bytes && bytes.length > 0 && { bytes: Buffer.from(bytes) }) };
@@ -26,6 +24,7 @@ function transfer({ body, bytes }: RpcPayload): RpcPayload {
 
 /** One founder, called by whoever holds this. */
 export class FakeHost implements RpcHost {
+  readonly name = 'founder';
   readonly calls: string[] = [];
   readonly #handlers = new Map<string, Handler>();
   readonly #wire = new EventEmitter<{ cut: [] }>().setMaxListeners(0);
@@ -49,9 +48,9 @@ export class FakeHost implements RpcHost {
   async call(
     name: string,
     procedure: string,
-    request: RpcPayload,
-    options: RpcCallOptions = {},
-  ): Promise<RpcPayload> {
+    request: Payload,
+    options: CallOptions = {},
+  ): Promise<Payload> {
     this.calls.push(procedure);
     if (!this.connected) throw new FlotillaError('peer_unreachable', `${name} does not answer`);
     const handler = this.#handlers.get(procedure);

@@ -5,13 +5,11 @@ import os from 'node:os';
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { pack, unpack } from 'msgpackr';
-
 import { FlotillaError, silentLogger, systemClock } from '../../src/core/index.ts';
 import { Kernels } from '../../src/devices/index.ts';
 import { TableService } from '../../src/tables/index.ts';
-import type { RecordStore, RpcHost, RpcPayload } from '../../src/tables/index.ts';
-
-type Handler = (request: RpcPayload) => RpcPayload | Promise<RpcPayload>;
+import type { Handler, Payload, RpcHost } from '../../src/peer/index.ts';
+import type { RecordStore } from '../../src/store/index.ts';
 
 /** Hosts that call each other directly. */
 export class FakeNetwork {
@@ -44,7 +42,7 @@ export class FakeHost implements RpcHost {
     this.handlers.set(procedure, handler);
   }
 
-  async call(name: string, procedure: string, request: RpcPayload): Promise<RpcPayload> {
+  async call(name: string, procedure: string, request: Payload): Promise<Payload> {
     const target = this.#network.hosts.get(name);
     const handler = target?.handlers.get(procedure);
     if (target !== this) {
@@ -55,14 +53,15 @@ export class FakeHost implements RpcHost {
     if (handler === undefined) {
       throw new FlotillaError('peer_unreachable', `no connection to ${name}`);
     }
-    const reply = travelled(await handler(travelled(request)));
+    const context = { peer: this.name, signal: new AbortController().signal };
+    const reply = travelled(await handler(travelled(request), context));
     if (this.#network.hosts.get(name) === target) return reply;
     throw new FlotillaError('peer_disconnected', `${name} went away`);
   }
 }
 
 /** The payload at the other end: nothing is shared, and bytes may begin at an odd place. */
-function travelled({ body, bytes }: RpcPayload): RpcPayload {
+function travelled({ body, bytes }: Payload): Payload {
   const copy: unknown = unpack(pack(body));
   if (bytes === undefined) return { body: copy };
   const frame = new Uint8Array(bytes.length + 3);
@@ -88,7 +87,7 @@ export class MemoryStore implements RecordStore {
     const holds = compares.every(
       ({ key, revision }) => (this.entries.get(key)?.revision ?? 0) === revision,
     );
-    if (!holds) return { ok: false };
+    if (!holds) return { ok: false, revision: this.#revision };
     this.#revision++;
     for (const write of writes) {
       if ('delete' in write) this.entries.delete(write.delete);
@@ -97,7 +96,7 @@ export class MemoryStore implements RecordStore {
         this.entries.set(key, { key, value, revision: this.#revision });
       }
     }
-    return { ok: true };
+    return { ok: true, revision: this.#revision };
   }
 
   async epoch() {
