@@ -43,7 +43,7 @@ export const bench = defineBench({
       target: { atLeast: 25 },
     },
     R2: {
-      title: 'largest share / mean share, median of fleets',
+      title: 'largest share / mean share, node-0 to node-99',
       of: ['flotilla', 'largestShare'],
       target: { atMost: 1.2 },
     },

@@ -18,9 +18,10 @@ export type RingWorkload = Readonly<{
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789';
 
-/** Names of the nodes of one of the fleets. */
+/** Names of the nodes of one of the fleets; those of the first are what people call nodes. */
 export function nodeNames({ nodes }: RingWorkload, fleet = 0): string[] {
-  return Array.from({ length: nodes }, (_, index) => `fleet-${fleet}-node-${index}`);
+  const prefix = fleet === 0 ? '' : `fleet-${fleet}-`;
+  return Array.from({ length: nodes }, (_, index) => `${prefix}node-${index}`);
 }
 
 /** Random keys, the same for every contestant; flat strings, as they come from a request. */
@@ -107,7 +108,8 @@ export function measureShares(
 export function figuresOf(rates: Rates, shares: Shares): Record<string, number> {
   return {
     ...rates,
-    largestShare: median(shares.largest),
+    largestShare: shares.largest[0] ?? Number.NaN,
+    largestShareMedian: median(shares.largest),
     largestShareBest: Math.min(...shares.largest),
     largestShareWorst: Math.max(...shares.largest),
     movedShare: median(shares.moved),

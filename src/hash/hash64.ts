@@ -33,19 +33,22 @@ export function multiplyHigh(a: number, b: number): number {
 }
 
 /**
- * Mixes `h` in place so that every input bit reaches every output bit: MurmurHash3's fmix64
- * (Appleby). FNV-1a leaves the last characters of a key in the low bits, where a ring does not look
- * first.
+ * Mixes `h` in place so that every input bit reaches every output bit: the finaliser of splitmix64
+ * (Steele, Lea and Flood, 2014; Stafford's Mix13). FNV-1a leaves the last characters of a key in the
+ * low bits, where a ring does not look first.
  */
 export function finalise64(h: Hash64): Hash64 {
   let { hi, lo } = h;
-  lo ^= hi >>> 1;
-  hi = Math.imul(hi, 0xed558ccd) + Math.imul(lo, 0xff51afd7) + multiplyHigh(lo, 0xed558ccd);
-  lo = Math.imul(lo, 0xed558ccd);
-  lo ^= hi >>> 1;
-  hi = Math.imul(hi, 0x1a85ec53) + Math.imul(lo, 0xc4ceb9fe) + multiplyHigh(lo, 0x1a85ec53);
-  lo = Math.imul(lo, 0x1a85ec53);
-  lo ^= hi >>> 1;
+  lo ^= (lo >>> 30) | (hi << 2);
+  hi ^= hi >>> 30;
+  hi = Math.imul(hi, 0x1ce4e5b9) + Math.imul(lo, 0xbf58476d) + multiplyHigh(lo, 0x1ce4e5b9);
+  lo = Math.imul(lo, 0x1ce4e5b9);
+  lo ^= (lo >>> 27) | (hi << 5);
+  hi ^= hi >>> 27;
+  hi = Math.imul(hi, 0x133111eb) + Math.imul(lo, 0x94d049bb) + multiplyHigh(lo, 0x133111eb);
+  lo = Math.imul(lo, 0x133111eb);
+  lo ^= (lo >>> 31) | (hi << 1);
+  hi ^= hi >>> 31;
   h.hi = hi >>> 0;
   h.lo = lo >>> 0;
   return h;
