@@ -8,7 +8,9 @@ export const CLUSTER_DEFAULTS = {
   heartbeatIntervalMs: 1_000,
   /** Silence after which a member is unhealthy and no longer routed to. */
   healthTimeoutMs: 5_000,
-  /** Health checks in each heartbeat interval; more find a silent member sooner after its timeout. */
+  /**
+   * Health checks in each heartbeat interval; more find a silent member sooner after its timeout.
+   */
   checksPerHeartbeat: 4,
   /** Virtual nodes a member has on the ring. */
   replicas: 150,

@@ -1,6 +1,7 @@
 // What the gateway needs of the rest of a node, as narrow interfaces: any object that has these
 // members will do, so that tests give it small fakes and `node/` gives it the real thing.
 import type { Clock, Logger } from '../core/index.ts';
+import type { NodeInfo } from '../cluster/index.ts';
 import type { Graph } from '../training/index.ts';
 
 /** What is known of a model. Figures that a model does not have yet are left out. */
@@ -49,23 +50,14 @@ export interface TrainingService {
   train(graph: Graph, options: object, control: TrainingControl): Promise<unknown>;
 }
 
-export interface NodeView {
-  readonly id: string;
-  readonly addr: string;
-  readonly httpAddr: string;
-  readonly healthy: boolean;
-  readonly load: number;
-  readonly lastSeenMs: number;
-}
-
 /** This node's view of the cluster: the coordinator of `cluster/` has these members. */
 export interface CoordinatorView {
   readonly nodeId: string;
-  readonly registry: { allNodes(): readonly NodeView[] };
+  readonly registry: { allNodes(): readonly NodeInfo[] };
   topologySummary(): string;
   clusterSize(): number;
   healthyCount(): number;
-  route(key: string): NodeView | undefined;
+  route(key: string): NodeInfo | undefined;
   explain(key: string): { readonly candidates: readonly unknown[] };
 }
 

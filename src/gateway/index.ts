@@ -8,7 +8,6 @@ export type {
   LaneCounters,
   ModelCatalogue,
   ModelInfo,
-  NodeView,
   Scored,
   TrainingControl,
   TrainingEvent,

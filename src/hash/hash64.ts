@@ -34,8 +34,8 @@ export function multiplyHigh(a: number, b: number): number {
 
 /**
  * Mixes `h` in place so that every input bit reaches every output bit: the finaliser of splitmix64
- * (Steele, Lea and Flood, 2014; Stafford's Mix13). FNV-1a leaves the last characters of a key in the
- * low bits, where a ring does not look first.
+ * (Steele, Lea and Flood, 2014; Stafford's Mix13). FNV-1a leaves the last characters of a key in
+ * the low bits, where a ring does not look first.
  */
 export function finalise64(h: Hash64): Hash64 {
   let { hi, lo } = h;

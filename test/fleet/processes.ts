@@ -1,5 +1,5 @@
-// Runs Flotilla's processes for the fleet tests: starts them, waits for what they print, and leaves none
-// behind. Waiting is for output or for an answer, never for a time.
+// Runs Flotilla's processes for the fleet tests: starts them, waits for what they print, and leaves
+// none behind. Waiting is for output or for an answer, never for a time.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';

@@ -1,4 +1,5 @@
-// What goes wrong when a node starts: each is one clear line and an exit code, without a stack trace.
+// What goes wrong when a node starts: each is one clear line and an exit code, without a stack
+// trace.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';

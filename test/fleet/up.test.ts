@@ -1,4 +1,5 @@
-// `flotilla up` as a newcomer runs it, on a small graph: founds, trains, serves, stops, serves again.
+// `flotilla up` as a newcomer runs it, on a small graph: founds, trains, serves, stops, serves
+// again.
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -28,7 +29,7 @@ async function refusesConnections(url: string): Promise<boolean> {
   );
 }
 
-test('the first start trains and serves, Ctrl-C stops every process, the second only serves', async () => {
+test('the first start trains, Ctrl-C stops every process, the second only serves', async () => {
   const file = writeSmallGraph(folder.path);
   const first = up('--data', file, ...SMALL);
   const [, url = ''] = await first.waitFor(/the fleet stands after [\d.]+ s: (\S+)/);
