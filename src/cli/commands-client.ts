@@ -1,6 +1,7 @@
 // The commands that ask a running fleet over HTTP: status, route, neighbors, complete, train.
 import { FleetClient } from './fleet-client.ts';
 import { formatAge, formatTable } from './text.ts';
+import type { NodeInfo } from '../cluster/index.ts';
 import type { CliContext } from './context.ts';
 
 export interface ClientFlags {
@@ -8,19 +9,10 @@ export interface ClientFlags {
   readonly json?: boolean;
 }
 
-interface NodeView {
-  readonly id: string;
-  readonly addr: string;
-  readonly httpAddr?: string;
-  readonly healthy: boolean;
-  readonly load: number;
-  readonly lastSeenMs: number;
-}
-
 interface ClusterBody {
   readonly summary: string;
   readonly self: string;
-  readonly nodes: readonly NodeView[];
+  readonly nodes: readonly NodeInfo[];
   readonly models: readonly { readonly name: string; readonly status: string }[];
 }
 

@@ -2,12 +2,12 @@
 // what a test tells it to.
 import { FlotillaError, silentLogger, systemClock } from '../../src/core/index.ts';
 import { Gateway } from '../../src/gateway/index.ts';
+import type { NodeInfo } from '../../src/cluster/index.ts';
 import type {
   CoordinatorView,
   GatewayComponents,
   GatewayOptions,
   ModelCatalogue,
-  NodeView,
   TrainingService,
 } from '../../src/gateway/index.ts';
 
@@ -16,7 +16,7 @@ export const VECTORS: Readonly<Record<string, readonly number[]>> = {
   'wolf.n.01': [1, 0, -2],
 };
 
-const NODES: readonly NodeView[] = ['node-0', 'node-1'].map((id, index) => ({
+const NODES: readonly NodeInfo[] = ['node-0', 'node-1'].map((id, index) => ({
   id,
   addr: `127.0.0.1:740${index}`,
   httpAddr: `127.0.0.1:808${index}`,
