@@ -138,11 +138,12 @@ function functionsOf(lines: readonly string[]): { start: number; length: number 
   lines.forEach((line, index) => {
     const indent = head.exec(line)?.[1];
     if (indent === undefined || /^ *(if|for|while|switch|return|await|throw)\b/.test(line)) return;
-    const end = lines.findIndex((other, at) => at >= index && other === `${indent}}`);
-    const body = lines.slice(index, end + 1);
-    if (end > index && body.some((text) => text.endsWith('{'))) {
-      found.push({ start: index + 1, length: end - index + 1 });
-    }
+    const below = (at: number, start: string) =>
+      lines.findIndex((other, i) => i > at && other.startsWith(indent + start));
+    // A signature over several lines opens its block where its parentheses close.
+    const opening = line.endsWith('(') ? below(index, ')') : index;
+    if (!lines[opening]?.endsWith('{')) return;
+    found.push({ start: index + 1, length: below(opening, '}') - index + 1 });
   });
   return found;
 }
