@@ -31,6 +31,12 @@ export const nodeConfigSchema = z.strictObject({
   seeds: z.array(z.string().regex(/^.+:\d+$/, { error: 'host:port' })).default([]),
   /** Join token (`flotilla token`); needed once, until the node has its certificate. */
   token: z.string().optional(),
+  /**
+   * What lies between the nodes. `local` and `lan` speak TLS; `wan` speaks QUIC, which keeps a lane
+   * moving when packets of another are lost. All nodes of a cluster have the same.
+   * @default "local"
+   */
+  preset: z.enum(['local', 'lan', 'wan']).default('local'),
   heartbeatIntervalMs: z.number().positive().optional(),
   healthTimeoutMs: z.number().positive().optional(),
   /** Where the log goes: the data directory, standard error, or nowhere. @default "file" */

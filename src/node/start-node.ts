@@ -2,7 +2,7 @@
 // reverse. Nothing else in Flotilla makes a socket, a file or a thread on its own account.
 import { systemClock } from '../core/index.ts';
 import { Kernels } from '../devices/index.ts';
-import { formatAddress, TlsTransport } from '../transport/index.ts';
+import { formatAddress, QuicTransport, TlsTransport } from '../transport/index.ts';
 import { PeerHost } from '../peer/index.ts';
 import { EmbeddedStore, RemoteStore, serveStore } from '../store/index.ts';
 import { Cluster, Coordinator } from '../cluster/index.ts';
@@ -88,10 +88,9 @@ async function startPeers(
   { credentials, authority }: NodeIdentity,
   { log, stack }: { log: Logger; stack: AsyncDisposableStack },
 ): Promise<{ host: PeerHost; address: string }> {
-  const transport = new TlsTransport(
-    { clock, credentials, log },
-    authority === undefined ? {} : { onJoin: (request) => authority.admit(request) },
-  );
+  const options = authority === undefined ? {} : { onJoin: authority.admit.bind(authority) };
+  const Transport = config.preset === 'wan' ? QuicTransport : TlsTransport;
+  const transport = new Transport({ clock, credentials, log }, options);
   const host = new PeerHost({ clock, log, transport });
   stack.defer(() => host.stop());
   const address = formatAddress(await host.listen(config.listen));

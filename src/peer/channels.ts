@@ -1,151 +1,196 @@
 // The channels of one peer: made when either end first names them, freed when one is removed, never
-// brought back by what arrives late.
+// brought back by what arrives late. Bounds what nobody has asked for.
+import { invalidOption } from '../core/index.ts';
 import { decodeBody, encodeBody, RAW_PREFIX_BYTES, writeRawPrefix } from '../wire/index.ts';
 import { LaneChannel } from './channel.ts';
-import { MAX_REMOVED_CHANNELS } from './defaults.ts';
+import { MAX_REMOVED_CHANNELS, MAX_SENDING_CHANNELS, UNCLAIMED_LIMITS } from './defaults.ts';
+import { laneFull } from './errors.ts';
 import { channelKey } from './lanes.ts';
-import { checkSize, FIELDS_AT, sizeOf, writeMessage } from './message-writer.ts';
+import { checkHead, checkSize, FIELDS_AT, sizeOf, writeMessage } from './message-writer.ts';
+import { LaneCounters } from './metrics.ts';
 import { payloadOf } from './payload.ts';
 import type { Clock, Deadlines, FlotillaError } from '../core/index.ts';
 import type { ReceiveStream, SendStream, SendStreamEvents } from '../transport/index.ts';
 import type { MessageSink } from '../wire/index.ts';
-import type { ChannelFormat } from './channel.ts';
 import type { ChannelAddress } from './lanes.ts';
-import type { LaneCounters } from './metrics.ts';
 import type { Payload } from './payload.ts';
 
 export interface ChannelsComponents {
   readonly peer: string;
   readonly clock: Clock;
   readonly deadlines: Deadlines;
-  readonly counters: LaneCounters;
   readonly callTimeoutMs: number;
+  /** Throws `lane_full` when too many streams are open. */
   openStream(address: ChannelAddress, events: SendStreamEvents): SendStream;
 }
 
 /** The reader of a channel's stream. */
 export interface ChannelReader extends MessageSink {
-  /** The stream is over. */
+  /** The other end ended the stream. */
   ended(): void;
 }
 
+type RawAddress = Exclude<ChannelAddress, { lane: 'data' }>;
+
 const NOTHING = new Uint8Array(0);
+const REFUSED: ChannelReader = { message() {}, ended() {} };
+const rawPrefix = new Uint8Array(RAW_PREFIX_BYTES);
 
 export class Channels {
+  readonly counters = {
+    data: new LaneCounters(),
+    raw: new LaneCounters(),
+    communicator: new LaneCounters(),
+    tag: new LaneCounters(),
+  };
   readonly #components: ChannelsComponents;
-  readonly #raw = new Map<string, LaneChannel<Uint8Array>>();
-  readonly #data: LaneChannel<Payload>;
+  /** By key; the data channel carries payloads, the others bytes. */
+  readonly #channels = new Map<string, LaneChannel<unknown>>();
+  /** Keys of channels that this end removed, oldest first. */
   readonly #removed = new Set<string>();
+  readonly #unclaimed = new Set<LaneChannel<unknown>>();
+  #unclaimedBytes = 0;
+  /** Channels with a stream of this end. */
+  #sending = 0;
   #closed: FlotillaError | undefined;
   maxMessageBytes: number;
 
   constructor(components: ChannelsComponents, limits: { maxMessageBytes: number }) {
     this.#components = components;
     this.maxMessageBytes = limits.maxMessageBytes;
-    this.#data = this.#create({ lane: 'data' }, this.#dataFormat(), () => {});
   }
 
-  get data(): LaneChannel<Payload> {
-    return this.#data;
+  /** Channels that are held, asked for or not. */
+  get size(): number {
+    return this.#channels.size;
+  }
+
+  /** The data channel; the same object until it is removed. */
+  data(): LaneChannel<Payload> {
+    return this.#claim({ lane: 'data' }) as LaneChannel<Payload>;
   }
 
   /** A channel of raw bytes; the same object until it is removed. */
-  raw(address: Exclude<ChannelAddress, { lane: 'data' }>): LaneChannel<Uint8Array> {
-    const key = channelKey(address);
-    this.#removed.delete(key);
-    return this.#raw.get(key) ?? this.#createRaw(address, key);
+  raw(address: RawAddress): LaneChannel<Uint8Array> {
+    if ('id' in address && BigInt.asUintN(64, address.id) !== address.id) {
+      throw invalidOption(`the id of a ${address.lane}`, 'from 0 to 2^64 − 1', address.id);
+    }
+    return this.#claim(address) as LaneChannel<Uint8Array>;
   }
 
   /** The other end opened its direction of a channel. */
   accept(address: ChannelAddress, stream: ReceiveStream): ChannelReader {
-    const { counters } = this.#components;
-    if (address.lane === 'data') {
-      const data = this.#data;
-      data.attach(stream);
-      return {
-        message: (buffer, start, end, bytes) =>
-          data.deliver(payloadOf(decodeBody(buffer, start, end), bytes)),
-        ended: () => data.detach(stream),
-      };
-    }
     const key = channelKey(address);
-    if (this.#removed.has(key)) {
+    const channel = this.#channels.get(key) ?? this.#createUnclaimed(address, key);
+    const source = channel?.attach(stream);
+    if (channel === undefined || source === undefined) {
+      this.counters[address.lane].drops++;
       stream.refuse();
-      counters.drops++;
-      return { message() {}, ended() {} };
+      return REFUSED;
     }
-    const channel = this.#raw.get(key) ?? this.#createRaw(address, key);
-    channel.attach(stream);
+    const framed = address.lane === 'data';
     return {
-      message: (_buffer, _start, _end, bytes) => channel.deliver(bytes ?? NOTHING),
-      ended: () => channel.detach(stream),
+      message: (buffer, start, end, bytes) => {
+        const size = end - start + (bytes?.length ?? 0);
+        const message = framed
+          ? payloadOf(decodeBody(buffer, start, end), bytes)
+          : (bytes ?? NOTHING);
+        channel.deliver(source, message, size);
+        if (!channel.claimed) this.#boundUnclaimed(channel, size);
+      },
+      ended: () => channel.detach(source),
     };
   }
 
   close(error: FlotillaError): void {
+    if (this.#closed !== undefined) return;
     this.#closed = error;
-    this.#data.close(error);
-    for (const channel of this.#raw.values()) channel.close(error);
+    for (const channel of this.#channels.values()) channel.close(error);
   }
 
-  #createRaw(
-    address: Exclude<ChannelAddress, { lane: 'data' }>,
-    key: string,
-  ): LaneChannel<Uint8Array> {
-    const channel = this.#create(address, this.#rawFormat(), () => {
-      this.#raw.delete(key);
-      this.#removed.add(key);
-      if (this.#removed.size <= MAX_REMOVED_CHANNELS) return;
-      for (const oldest of this.#removed) {
-        this.#removed.delete(oldest);
-        break;
-      }
+  #claim(address: ChannelAddress): LaneChannel<unknown> {
+    const key = channelKey(address);
+    this.#removed.delete(key);
+    const channel = this.#channels.get(key) ?? this.#create(address, key);
+    if (!channel.claimed) {
+      channel.claimed = true;
+      if (this.#unclaimed.delete(channel)) this.#unclaimedBytes -= channel.heldBytes;
+    }
+    return channel;
+  }
+
+  /** Undefined when this end has removed the channel, or too many wait to be asked for. */
+  #createUnclaimed(address: ChannelAddress, key: string): LaneChannel<unknown> | undefined {
+    if (this.#removed.has(key)) return undefined;
+    if (this.#unclaimed.size >= UNCLAIMED_LIMITS.channels) return undefined;
+    const channel = this.#create(address, key);
+    this.#unclaimed.add(channel);
+    return channel;
+  }
+
+  /** What nobody asks for may fill so much memory and no more: then its channel is given up. */
+  #boundUnclaimed(channel: LaneChannel<unknown>, size: number): void {
+    this.#unclaimedBytes += size;
+    if (this.#unclaimedBytes <= UNCLAIMED_LIMITS.bytes) return;
+    this.#unclaimedBytes -= channel.heldBytes;
+    this.#unclaimed.delete(channel);
+    channel.remove();
+  }
+
+  #create(address: ChannelAddress, key: string): LaneChannel<unknown> {
+    const { openStream, ...rest } = this.#components;
+    const channel: LaneChannel<unknown> = new LaneChannel<unknown>({
+      ...rest,
+      label: 'id' in address ? `${address.lane} ${address.id}` : `the ${address.lane} channel`,
+      counters: this.counters[address.lane],
+      write: address.lane === 'data' ? this.#writeData : this.#writeRaw,
+      openStream: (events) => {
+        if (this.#sending >= MAX_SENDING_CHANNELS) {
+          throw laneFull(this.#components.peer, 'channels', MAX_SENDING_CHANNELS);
+        }
+        const stream = openStream(address, events);
+        this.#sending++;
+        return stream;
+      },
+      streamOver: () => {
+        this.#sending--;
+      },
+      freed: (byThisEnd) => {
+        if (this.#channels.get(key) === channel) this.#channels.delete(key);
+        this.#unclaimed.delete(channel);
+        if (byThisEnd) this.#rememberRemoved(key);
+      },
     });
-    if (this.#closed === undefined) this.#raw.set(key, channel);
+    if (this.#closed === undefined) this.#channels.set(key, channel);
     else channel.close(this.#closed);
     return channel;
   }
 
-  #create<T>(
-    address: ChannelAddress,
-    format: ChannelFormat<T>,
-    removed: () => void,
-  ): LaneChannel<T> {
-    const { openStream, ...rest } = this.#components;
-    return new LaneChannel({
-      ...rest,
-      label: 'id' in address ? `${address.lane} ${address.id}` : `the ${address.lane} channel`,
-      format,
-      openStream: (events) => openStream(address, events),
-      removed,
-    });
+  #rememberRemoved(key: string): void {
+    this.#removed.add(key);
+    if (this.#removed.size <= MAX_REMOVED_CHANNELS) return;
+    for (const oldest of this.#removed) {
+      this.#removed.delete(oldest);
+      return;
+    }
   }
 
-  #rawFormat(): ChannelFormat<Uint8Array> {
-    return {
-      write: (stream, bytes) => {
-        checkSize(bytes.length, this.maxMessageBytes);
-        const prefix = new Uint8Array(RAW_PREFIX_BYTES);
-        writeRawPrefix(prefix, 0, bytes.length);
-        stream.write(prefix);
-        stream.write(bytes);
-        return bytes.length;
-      },
-      sizeOf: (bytes) => bytes.length,
-    };
-  }
+  readonly #writeRaw = (stream: SendStream, message: unknown): number => {
+    const bytes = message as Uint8Array;
+    checkSize(bytes.length, this.maxMessageBytes);
+    writeRawPrefix(rawPrefix, 0, bytes.length);
+    stream.write(rawPrefix);
+    stream.write(bytes);
+    return bytes.length;
+  };
 
-  #dataFormat(): ChannelFormat<Payload> {
-    return {
-      write: (stream, { body, bytes }) => {
-        const message = { fieldsEnd: FIELDS_AT, body: encodeBody(body), bytes };
-        const size = sizeOf(message);
-        checkSize(size, this.maxMessageBytes);
-        writeMessage(stream, message);
-        return size;
-      },
-      // The body's encoded size is not known here; its bytes are what fills memory.
-      sizeOf: ({ bytes }) => bytes?.length ?? 0,
-    };
-  }
+  readonly #writeData = (stream: SendStream, payload: unknown): number => {
+    const { body, bytes } = payload as Payload;
+    const message = { fieldsEnd: FIELDS_AT, body: encodeBody(body), bytes };
+    const size = sizeOf(message);
+    checkSize(size, this.maxMessageBytes);
+    checkHead(message);
+    writeMessage(stream, message);
+    return size;
+  };
 }

@@ -1,6 +1,6 @@
 // The control lane: fire-and-forget messages, each kind on a stream and with a bounded queue of its
 // own, so that no kind holds another up.
-import { messageOf } from '../core/index.ts';
+import { assert, messageOf } from '../core/index.ts';
 import { decodeBody, encodeBody } from '../wire/index.ts';
 import { FIELDS_AT, sizeOf, writeMessage } from './message-writer.ts';
 import type { Logger } from '../core/index.ts';
@@ -80,6 +80,8 @@ export class ControlLane {
   }
 
   #open(kind: string): Kind {
+    const { maxControlKinds } = this.#limits;
+    assert(this.#kinds.size < maxControlKinds, `more than ${maxControlKinds} control kinds`);
     const stream = this.#components.openStream(kind, () => {
       queue.waiting = 0;
     });

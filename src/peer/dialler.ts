@@ -2,7 +2,7 @@
 // them, and failed dials are spaced by a jittered back-off that lasts only while somebody waits.
 import { FlotillaError, hasCode, sleep } from '../core/index.ts';
 import { cancelled, expired } from './rpc-client.ts';
-import type { Clock, Deadlines, Prng } from '../core/index.ts';
+import type { Clock, Deadlines, Expirable, Prng } from '../core/index.ts';
 import type { Peer } from './peer.ts';
 
 export interface DiallerComponents {
@@ -26,13 +26,8 @@ export interface WaitOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-interface Waiter {
-  resolve(peer: Peer): void;
-  reject(error: unknown): void;
-}
-
 interface Target {
-  readonly waiters: Set<Waiter>;
+  readonly waiters: Set<PeerWaiter>;
   dialling: boolean;
   failures: number;
   retryAtMs: number;
@@ -54,36 +49,16 @@ export class Dialler {
     return this.#targets.get(name)?.dialling ?? false;
   }
 
-  /** Waits for a live peer, dialling as long as needed. Errors: those of the dial, or the deadline's. */
+  /** Waits for a live peer, dialling as needed. Errors: those of the dial, or the deadline's. */
   wait(name: string, options: WaitOptions): Promise<Peer> {
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
-    const { procedure, deadlineMs, signal } = options;
+    const { procedure, signal } = options;
     if (signal?.aborted) return Promise.reject(cancelled(procedure, signal));
     const target = this.#target(name);
-    return new Promise((resolve, reject) => {
-      const { deadlines } = this.#components;
-      const onAbort = () => waiter.reject(cancelled(procedure, signal!));
-      const expirable = { expire: () => waiter.reject(expired(procedure, name)) };
-      const settled = () => {
-        target.waiters.delete(waiter);
-        deadlines.remove(expirable, tick);
-        signal?.removeEventListener('abort', onAbort);
-      };
-      const waiter: Waiter = {
-        resolve: (peer) => {
-          settled();
-          resolve(peer);
-        },
-        reject: (error) => {
-          settled();
-          reject(error);
-        },
-      };
-      const tick = deadlines.add(expirable, deadlineMs);
-      signal?.addEventListener('abort', onAbort, { once: true });
-      target.waiters.add(waiter);
-      if (!target.dialling) void this.#dial(name, target);
-    });
+    const waiter = new PeerWaiter(name, options, target.waiters);
+    waiter.file(this.#components.deadlines);
+    if (!target.dialling) void this.#dial(name, target);
+    return waiter.promise;
   }
 
   /** A connection to `name` stands, whoever dialled it. */
@@ -109,7 +84,7 @@ export class Dialler {
     for (const target of this.#targets.values()) rejectAll(target, error);
   }
 
-  /** Runs one dial as this dialler's for `name`, so that the other end's own dial gives way to it. */
+  /** Runs a dial as this dialler's for `name`, so that the other end's own dial gives way. */
   async during<T>(name: string, dial: () => Promise<T>): Promise<T> {
     const target = this.#target(name);
     const before = target.dialling;
@@ -190,4 +165,54 @@ export class Dialler {
 
 function rejectAll(target: Target, error: unknown): void {
   for (const waiter of [...target.waiters]) waiter.reject(error);
+}
+
+/** A caller that waits for a connection. */
+class PeerWaiter implements Expirable {
+  readonly #name: string;
+  readonly #options: WaitOptions;
+  readonly #waiters: Set<PeerWaiter>;
+  readonly #settled = Promise.withResolvers<Peer>();
+  readonly #onAbort = () => {
+    const { procedure, signal } = this.#options;
+    if (signal !== undefined) this.reject(cancelled(procedure, signal));
+  };
+  #unfile = () => {};
+
+  constructor(name: string, options: WaitOptions, waiters: Set<PeerWaiter>) {
+    this.#name = name;
+    this.#options = options;
+    this.#waiters = waiters;
+  }
+
+  get promise(): Promise<Peer> {
+    return this.#settled.promise;
+  }
+
+  /** Begins to wait. */
+  file(deadlines: Deadlines): void {
+    const { deadlineMs, signal } = this.#options;
+    const tick = deadlines.add(this, deadlineMs);
+    signal?.addEventListener('abort', this.#onAbort, { once: true });
+    this.#waiters.add(this);
+    this.#unfile = () => {
+      this.#waiters.delete(this);
+      deadlines.remove(this, tick);
+      signal?.removeEventListener('abort', this.#onAbort);
+    };
+  }
+
+  resolve(peer: Peer): void {
+    this.#unfile();
+    this.#settled.resolve(peer);
+  }
+
+  reject(error: unknown): void {
+    this.#unfile();
+    this.#settled.reject(error);
+  }
+
+  expire(): void {
+    this.reject(expired(this.#options.procedure, this.#name));
+  }
 }

@@ -10,6 +10,8 @@ export const PEER_ERRORS = {
   protocol_version: 'Two nodes share no version of the protocol.',
   lane_full: 'A lane takes no more at the moment; the sender has to slow down or retry later.',
   channel_removed: 'A channel was removed at this end or the other; nothing passes through it.',
+  relay_unreachable:
+    'A relayed message found no way to its target: no link, no receiver, or too many hops.',
   connection_duplicate: 'Two nodes dialled each other at once; the other connection stays.',
 } as const satisfies ErrorCodes;
 
@@ -24,4 +26,9 @@ export function disconnected(peer: string, cause: FlotillaError): FlotillaError 
 export function laneFull(peer: string, lane: string, limit: number): FlotillaError {
   const message = `the ${lane} lane to ${peer} is full (${limit})`;
   return new FlotillaError('lane_full', message, { details: { peer, lane, limit } });
+}
+
+export function relayUnreachable(target: string, reason: string): FlotillaError {
+  const message = `nothing can be relayed to ${target}: ${reason}`;
+  return new FlotillaError('relay_unreachable', message, { details: { target, reason } });
 }

@@ -1,8 +1,8 @@
-// The first messages of a connection: Hello from the end that dialled, Welcome from the other. Pure:
-// builds and checks them; who is let in is decided by `PeerHost`.
+// The first messages of a connection: Hello from the end that dialled, Welcome from the other.
+// Builds and checks them; who is let in is decided by `PeerHost`.
 import { FlotillaError } from '../core/index.ts';
 import { frameInvalid } from '../wire/index.ts';
-import { PROTOCOL_VERSIONS } from './defaults.ts';
+import { MAX_NAME_BYTES, MIN_MESSAGE_BYTES } from './defaults.ts';
 
 export interface VersionRange {
   readonly min: number;
@@ -35,9 +35,11 @@ export function decodeGreeting(body: unknown): Greeting {
     typeof instance === 'string' &&
     isCount(min) &&
     isCount(max) &&
+    instance.length <= MAX_NAME_BYTES &&
     isCount(maxMessageBytes) &&
+    maxMessageBytes >= MIN_MESSAGE_BYTES &&
     isCount(attempt);
-  if (!sound) throw frameInvalid('a greeting that lacks a field');
+  if (!sound) throw frameInvalid('a greeting that lacks a field, or has one out of its range');
   return { name, instance, versions: { min, max }, maxMessageBytes, attempt };
 }
 
@@ -47,7 +49,7 @@ function isCount(value: unknown): value is number {
 
 /** The highest version that both speak. Throws `protocol_version` with both ranges. */
 export function negotiate(
-  own: VersionRange = PROTOCOL_VERSIONS,
+  own: VersionRange,
   { name, versions }: Pick<Greeting, 'name' | 'versions'>,
 ): number {
   const version = Math.min(own.max, versions.max);

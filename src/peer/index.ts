@@ -3,6 +3,8 @@ export { PEER_ERRORS } from './errors.ts';
 export { LANES, STREAM_KINDS } from './lanes.ts';
 export { Peer } from './peer.ts';
 export { PeerHost } from './peer-host.ts';
+export { fullMesh, hypercube, kRegular, relayRoute } from './topology.ts';
+export type { Channel, ChannelOptions } from './channel.ts';
 export type { VersionRange } from './handshake.ts';
 export type { LaneCounters, PeerMetrics } from './metrics.ts';
 export type {
@@ -14,4 +16,6 @@ export type {
   RpcHost,
 } from './payload.ts';
 export type { PeerLimits } from './peer.ts';
+export type { RelayHandler, RelayHops, RelayRoute } from './relay.ts';
+export type { Topology } from './topology.ts';
 export type { PeerHostComponents, PeerHostOptions } from './peer-host.ts';

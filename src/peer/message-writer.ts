@@ -1,6 +1,6 @@
 // Puts framed messages on streams: prefix, fixed fields and a small body go out in one copy.
 import { FlotillaError } from '../core/index.ts';
-import { FRAMED_PREFIX_BYTES, writeFramedPrefix } from '../wire/index.ts';
+import { FRAMED_PREFIX_BYTES, WIRE_DEFAULTS, writeFramedPrefix } from '../wire/index.ts';
 import type { SendStream } from '../transport/index.ts';
 import type { EncodedBody } from '../wire/index.ts';
 
@@ -30,6 +30,11 @@ export function checkSize(bytes: number, limit: number): void {
   if (bytes <= limit) return;
   const message = `the message has ${bytes} bytes, the limit is ${limit}`;
   throw new FlotillaError('message_too_large', message, { details: { bytes, limit } });
+}
+
+/** The receiver bounds heads apart. Throws `message_too_large` before anything is sent. */
+export function checkHead({ fieldsEnd, body = NO_BODY }: OutgoingMessage): void {
+  checkSize(fieldsEnd - FIELDS_AT + body.end - body.start, WIRE_DEFAULTS.maxHeadBytes);
 }
 
 export function writeMessage(stream: SendStream, message: OutgoingMessage): void {

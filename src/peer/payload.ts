@@ -4,8 +4,9 @@
 export interface Payload {
   readonly body: unknown;
   /**
-   * What a receiver gets here is its own memory, to keep. A sender leaves its bytes unchanged until
-   * the call has settled; an answer's bytes belong to the connection from the return on.
+   * What a receiver gets here is its own memory, to keep. A caller leaves its bytes unchanged until
+   * the call has resolved; after a rejection they may still be on their way. An answer's bytes
+   * belong to the connection from the handler's return on.
    */
   readonly bytes?: Uint8Array;
 }

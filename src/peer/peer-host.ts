@@ -1,15 +1,25 @@
-// A node's end of all its connections: the procedures it offers, the peers it has, one connection per
-// pair. Cuts nothing and encodes nothing itself; that is `Peer`'s and below.
-import { assert, createPrng, Deadlines, FlotillaError, hasCode, messageOf } from '../core/index.ts';
+// A node's end of all its connections: the procedures it offers, the peers it has, one connection
+// per pair. Cuts nothing and encodes nothing itself; that is `Peer`'s and below.
+import {
+  assert,
+  createPrng,
+  Deadlines,
+  FlotillaError,
+  hasCode,
+  invalidOption,
+  messageOf,
+} from '../core/index.ts';
 import { Dialler } from './dialler.ts';
-import { PEER_DEFAULTS, PROTOCOL_VERSIONS } from './defaults.ts';
+import { MIN_MESSAGE_BYTES, PEER_DEFAULTS, PROTOCOL_VERSIONS } from './defaults.ts';
 import { LocalCalls } from './local-calls.ts';
 import { Peer } from './peer.ts';
+import { Relay } from './relay.ts';
 import type { Clock, Logger, Prng } from '../core/index.ts';
 import type { Address, Link, Transport } from '../transport/index.ts';
 import type { Greeting, VersionRange } from './handshake.ts';
 import type { CallOptions, ControlHandler, Handler, Payload, RpcHost } from './payload.ts';
 import type { PeerLimits } from './peer.ts';
+import type { RelayHandler, RelayRoute } from './relay.ts';
 
 export interface PeerHostComponents {
   /** The node's name is the transport's. */
@@ -21,11 +31,11 @@ export interface PeerHostComponents {
 }
 
 export interface PeerHostOptions extends Partial<PeerLimits> {
-  /** @default 30 000 */
-  readonly callTimeoutMs?: number;
   readonly closeTimeoutMs?: number;
   readonly redialMs?: number;
   readonly maxRedialMs?: number;
+  /** Links that a relayed message may take. @default 8 */
+  readonly relayHops?: number;
   /** Protocol versions to speak. */
   readonly versions?: VersionRange;
 }
@@ -48,12 +58,14 @@ export class PeerHost implements RpcHost {
   readonly #onDisconnect: ((peer: Peer, error: FlotillaError) => void)[] = [];
   readonly #dialler: Dialler;
   readonly #local: LocalCalls;
+  readonly #relay: Relay;
   readonly #instance: string;
   #stopped: Promise<void> | undefined;
 
   constructor(components: PeerHostComponents, options: PeerHostOptions = {}) {
     const { clock, transport, log } = components;
     const prng = components.prng ?? createPrng(clock.wallTime() ^ (clock.now() * 1e3));
+    checkOptions(options);
     this.name = transport.name;
     this.#components = components;
     this.#options = { ...PEER_DEFAULTS, ...options } as typeof PEER_DEFAULTS & PeerHostOptions;
@@ -66,6 +78,16 @@ export class PeerHost implements RpcHost {
       handlers: this.#handlers,
       controls: this.#controls,
     });
+    this.#relay = new Relay(
+      {
+        name: this.name,
+        clock,
+        deadlines: this.#deadlines,
+        log,
+        peer: (name) => this.#peers.get(name),
+      },
+      this.#options,
+    );
     this.#dialler = new Dialler(
       {
         clock,
@@ -164,6 +186,27 @@ export class PeerHost implements RpcHost {
     this.#controls.set(kind, handler);
   }
 
+  /**
+   * Sends a message to a node that this one need not share a link with: over its link if there is
+   * one, else over those of `routeRelays`. Dials nobody. Resolves when the target's receiver has
+   * it; of a message whose wait ended otherwise nobody knows whether it arrived. Errors:
+   * `relay_unreachable`, `message_too_large`, `lane_full`, `peer_disconnected` (the first link
+   * ended), `deadline_exceeded`, `cancelled`.
+   */
+  relay(target: string, message: Payload, options?: CallOptions): Promise<void> {
+    return this.#relay.send(target, message, options);
+  }
+
+  /** Tells the way to nodes without a link to this one; replaces what was told before. */
+  routeRelays(route: RelayRoute): void {
+    this.#relay.route(route);
+  }
+
+  /** Receives what is relayed to this node. There is one receiver: a second is a bug. */
+  onRelay(handler: RelayHandler): void {
+    this.#relay.receive(handler);
+  }
+
   onConnect(listener: (peer: Peer) => void): void {
     this.#onConnect.push(listener);
   }
@@ -183,6 +226,7 @@ export class PeerHost implements RpcHost {
     const reason = this.#stopError();
     this.#dialler.stop(reason);
     this.#local.stop(reason);
+    this.#relay.stop(reason);
     const connections = [...this.#connections];
     const timer = clock.schedule(this.#options.closeTimeoutMs, () => {
       for (const peer of connections) peer.destroy(reason);
@@ -241,6 +285,7 @@ export class PeerHost implements RpcHost {
       admit: (candidate, greeting) => this.#admit(candidate, greeting),
       live: (connected) => this.#live(connected),
       gone: (lost, error) => this.#gone(lost, error),
+      relayed: (frame, from, counters) => this.#relay.arrived(frame, from, counters),
     });
     this.#connections.add(peer);
     const ready = peer.start(attempt);
@@ -275,7 +320,21 @@ export class PeerHost implements RpcHost {
     this.#connections.delete(peer);
     if (this.#peers.get(peer.name) !== peer) return;
     this.#peers.delete(peer.name);
+    this.#relay.lost(peer.name, error);
     for (const listener of this.#onDisconnect) listener(peer, error);
+  }
+}
+
+/** Every limit and time is a positive number. */
+function checkOptions({ versions, ...numbers }: PeerHostOptions): void {
+  if (versions !== undefined && !(versions.min >= 1 && versions.min <= versions.max)) {
+    throw invalidOption('versions', 'a range from 1 on', `${versions.min} to ${versions.max}`);
+  }
+  for (const [option, value] of Object.entries(numbers)) {
+    if (!(value > 0)) throw invalidOption(option, 'a positive number', value);
+    if (option === 'maxMessageBytes' && value < MIN_MESSAGE_BYTES) {
+      throw invalidOption(option, `at least ${MIN_MESSAGE_BYTES}`, value);
+    }
   }
 }
 

@@ -1,5 +1,5 @@
-// One connection to another node, cut into lanes. Owns greeting, dispatch of streams to lanes and the
-// end of everything when the link ends; who is connected to whom is `PeerHost`'s.
+// One connection to another node, cut into lanes. Owns greeting, dispatch of streams to lanes and
+// the end of everything when the link ends; who is connected to whom is `PeerHost`'s.
 import { FlotillaError, hasCode } from '../core/index.ts';
 import {
   decodeBody,
@@ -9,13 +9,16 @@ import {
   ReceiveBudget,
   WIRE_DEFAULTS,
 } from '../wire/index.ts';
+import { TRANSPORT_DEFAULTS } from '../transport/index.ts';
+import { Channels } from './channels.ts';
 import { ControlLane } from './control-lane.ts';
 import { MAX_CONTROL_KINDS } from './defaults.ts';
-import { disconnected } from './errors.ts';
+import { disconnected, laneFull } from './errors.ts';
 import { decodeGreeting, encodeGreeting, negotiate } from './handshake.ts';
 import { decodePreamble, encodePreamble } from './lanes.ts';
 import { FIELDS_AT, writeMessage } from './message-writer.ts';
-import { LaneCounters } from './metrics.ts';
+import { LaneCounters, sumOf } from './metrics.ts';
+import { RelayLane } from './relay-lane.ts';
 import { RpcClient } from './rpc-client.ts';
 import { RpcServer } from './rpc-server.ts';
 import type { Clock, Deadlines, Logger, Timer } from '../core/index.ts';
@@ -27,10 +30,14 @@ import type {
   StreamReader,
 } from '../transport/index.ts';
 import type { MessageSink } from '../wire/index.ts';
+import type { Channel } from './channel.ts';
 import type { Greeting, VersionRange } from './handshake.ts';
 import type { LaneAddress } from './lanes.ts';
 import type { PeerMetrics } from './metrics.ts';
 import type { ControlHandler, Handler, Payload } from './payload.ts';
+import type { RelayFrame } from './relay.ts';
+import type { RelayContent } from './relay-lane.ts';
+import type { RelayHeader } from './relay-messages.ts';
 
 /** Limits of a peer; defaults in `PEER_DEFAULTS`. */
 export interface PeerLimits {
@@ -41,7 +48,9 @@ export interface PeerLimits {
   readonly maxQueuedBytes: number;
   readonly maxControlBytes: number;
   readonly laneCapacity: number;
+  readonly maxRelayBytes: number;
   readonly handshakeTimeoutMs: number;
+  readonly callTimeoutMs: number;
 }
 
 /** What a peer needs of the host that owns it. */
@@ -56,9 +65,11 @@ export interface PeerOwner {
   readonly controls: ReadonlyMap<string, ControlHandler>;
   readonly limits: PeerLimits;
   /** The greeting is sound: throws when this connection is not wanted. */
-  admit(peer: Peer, greeting: Greeting): void;
-  live(peer: Peer): void;
-  gone(peer: Peer, error: FlotillaError): void;
+  readonly admit: (peer: Peer, greeting: Greeting) => void;
+  readonly live: (peer: Peer) => void;
+  readonly gone: (peer: Peer, error: FlotillaError) => void;
+  /** A message of the relay lane arrived from the peer of that name. */
+  readonly relayed: (frame: RelayFrame, peer: string, counters: LaneCounters) => void;
 }
 
 const HELLO = 'hello';
@@ -81,6 +92,9 @@ export class Peer {
   readonly #requests = new LaneCounters();
   readonly #responses = new LaneCounters();
   readonly #controlCounters = new LaneCounters();
+  readonly #channels: Channels;
+  readonly #relayCounters = new LaneCounters();
+  readonly #relay: RelayLane;
   #becomeReady!: (peer: Peer) => void;
   #failReady!: (error: FlotillaError) => void;
   #timer: Timer | undefined;
@@ -118,6 +132,29 @@ export class Peer {
       },
       { ...limits, maxControlKinds: MAX_CONTROL_KINDS },
     );
+    this.#channels = new Channels(
+      {
+        peer: this.name,
+        clock,
+        deadlines,
+        callTimeoutMs: limits.callTimeoutMs,
+        openStream: (to, events) => {
+          if (!this.#link.canOpenStream) {
+            throw laneFull(this.name, 'channels', TRANSPORT_DEFAULTS.maxInboundStreams);
+          }
+          const address = to.lane === 'data' ? { lane: to.lane, name: '' } : to;
+          return this.#link.openStream(encodePreamble(address), events);
+        },
+      },
+      limits,
+    );
+    this.#relay = new RelayLane(
+      {
+        counters: this.#relayCounters,
+        openStream: (drain) => this.#openStream({ lane: 'relay', name: '' }, drain),
+      },
+      limits,
+    );
     this.ready = new Promise((resolve, reject) => {
       this.#becomeReady = resolve;
       this.#failReady = reject;
@@ -136,11 +173,18 @@ export class Peer {
   }
 
   get metrics(): PeerMetrics {
+    const { data, raw, communicator, tag } = this.#channels.counters;
     return {
       control: { ...this.#controlCounters },
       requests: { ...this.#requests },
       responses: { ...this.#responses },
-      channels: { ...new LaneCounters() },
+      channels: sumOf([data, raw, communicator, tag]),
+      data: { ...data },
+      raw: { ...raw },
+      communicator: { ...communicator },
+      tag: { ...tag },
+      heldChannels: this.#channels.size,
+      relay: { ...this.#relayCounters },
       pendingCalls: this.#client.pendingCalls,
       runningCalls: this.#server.runningCalls,
       droppedResponses: this.#client.droppedResponses,
@@ -174,6 +218,31 @@ export class Peer {
 
   sendControl(kind: string, body: unknown): boolean {
     return this.#state === 'live' && this.#control.send(kind, body);
+  }
+
+  /** Passes a message on by this connection. False when too much waits for it. */
+  sendRelay(header: RelayHeader, content: RelayContent): boolean {
+    return this.#state === 'live' && this.#relay.send(header, content);
+  }
+
+  /** Point-to-point messages. Both ends see the same channel, whoever asks for it first. */
+  get data(): Channel<Payload> {
+    return this.#channels.data();
+  }
+
+  /** Untagged bulk bytes. */
+  get raw(): Channel<Uint8Array> {
+    return this.#channels.raw({ lane: 'raw' });
+  }
+
+  /** Bulk bytes of one communicator (u64). */
+  communicator(id: bigint): Channel<Uint8Array> {
+    return this.#channels.raw({ lane: 'communicator', id });
+  }
+
+  /** Bulk bytes of one tag (u64), so that transfers run side by side. */
+  tag(id: bigint): Channel<Uint8Array> {
+    return this.#channels.raw({ lane: 'tag', id });
   }
 
   /** Sends what is queued, tells the peer why, and ends. Calls that wait reject at once. */
@@ -214,6 +283,8 @@ export class Peer {
     const maxMessageBytes = Math.min(limits.maxMessageBytes, greeting.maxMessageBytes);
     this.#client.limits = { ...limits, maxMessageBytes };
     this.#server.limits = { ...limits, maxMessageBytes };
+    this.#channels.maxMessageBytes = maxMessageBytes;
+    this.#relay.limits = { ...limits, maxMessageBytes };
     if (kind === HELLO) this.#greet(WELCOME);
     this.#timer?.cancel();
     this.#state = 'live';
@@ -223,15 +294,35 @@ export class Peer {
 
   #accept(stream: ReceiveStream): StreamReader {
     const address = decodePreamble(stream.preamble);
-    const sink = this.#sinkFor(address, stream);
+    let decoder: MessageDecoder | undefined;
+    const refuse = () => {
+      stream.refuse();
+      // What has arrived of a message goes with the stream: its memory counts no longer.
+      decoder?.drop();
+    };
+    const { id, preamble } = stream;
+    const grant = (messages: number, bytes: number) => stream.grant(messages, bytes);
+    const sink: MessageSink & { ended?(): void } = this.#sinkFor(address, {
+      id,
+      preamble,
+      grant,
+      refuse,
+    });
     const framed = 'name' in address ? 'framed' : 'raw';
-    const decoder = new MessageDecoder(sink, this.#budget, framed);
+    const reading = new MessageDecoder(sink, this.#budget, framed);
+    decoder = reading;
+    const link = this.#link;
     return {
-      data: (bytes, start, end) => decoder.push(bytes, start, end),
+      data: (bytes, start, end) => reading.push(bytes, start, end),
       end() {
-        if (!decoder.idle) throw frameInvalid('a stream that ends within a message');
+        if (!reading.idle) throw frameInvalid('a stream that ends within a message');
+        sink.ended?.();
       },
-      reset: () => decoder.drop(),
+      reset() {
+        reading.drop();
+        // With the connection, channels end for another reason.
+        if (!link.closed) sink.ended?.();
+      },
     };
   }
 
@@ -253,9 +344,17 @@ export class Peer {
         return this.#server;
       case 'responses':
         return this.#client;
+      case 'relay':
+        return {
+          message: (buffer, start, end, bytes) => {
+            const frame = { buffer, start, end, bytes };
+            this.#owner.relayed(frame, this.name, this.#relayCounters);
+          },
+        };
+      case 'data':
+        return this.#channels.accept({ lane: 'data' }, stream);
       default:
-        stream.refuse();
-        return { message() {} };
+        return this.#channels.accept(address, stream);
     }
   }
 
@@ -276,6 +375,7 @@ export class Peer {
     this.#error ??= disconnected(this.name, cause);
     this.#client.close(this.#error);
     this.#server.close(this.#error);
+    this.#channels.close(this.#error);
     return this.#error;
   }
 }

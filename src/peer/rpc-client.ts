@@ -1,10 +1,10 @@
-// The calling end of RPC on one connection: numbers calls, finds the waiter of each answer, and wakes
-// every waiter on deadline, cancellation and disconnect. No timer, signal or closure per call.
+// The calling end of RPC on one connection: numbers calls, finds the waiter of each answer, and
+// wakes every waiter on deadline, cancellation and disconnect. No timer or closure per call.
 import { FlotillaError } from '../core/index.ts';
 import { decodeBody, encodeBody, frameInvalid, readU32 } from '../wire/index.ts';
 import { MAX_NAME_BYTES, MAX_PROCEDURES } from './defaults.ts';
 import { laneFull } from './errors.ts';
-import { checkSize, sizeOf, writeMessage } from './message-writer.ts';
+import { checkHead, checkSize, sizeOf, writeMessage } from './message-writer.ts';
 import { payloadOf } from './payload.ts';
 import { ANSWER_BYTES, RPC, readError, writeAnswer, writeRequest } from './rpc-messages.ts';
 import type { Clock, Deadlines, Expirable } from '../core/index.ts';
@@ -148,6 +148,7 @@ export class RpcClient implements MessageSink {
     const message = { fieldsEnd, body, bytes: request.bytes };
     const size = sizeOf(message);
     checkSize(size, maxMessageBytes);
+    checkHead(message);
     if (name !== undefined) this.#procedures.set(procedure, number);
     writeMessage(this.#stream, message);
     requests.sentMessages++;

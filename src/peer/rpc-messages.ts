@@ -7,7 +7,7 @@ import type { ErrorDetails } from '../core/index.ts';
 
 export const RPC = { request: 1, cancel: 2, answer: 3, error: 4 } as const;
 
-/** Flag of a request: the procedure's name follows the fields, and the number means it from now on. */
+/** Flag of a request: the procedure's name follows, and the number means it from now on. */
 export const NAMED = 1;
 
 /** `[type u8][flags u8][procedure u16][id u32][remaining ms u32]` */

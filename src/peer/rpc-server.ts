@@ -1,10 +1,10 @@
-// The answering end of RPC on one connection: runs handlers, sends their answers or typed errors, and
-// aborts what nobody waits for any more. A fault in a handler costs that call and nothing else.
+// The answering end of RPC on one connection: runs handlers, sends their answers or typed errors,
+// and aborts what nobody waits for any more. A fault in a handler costs that call and nothing else.
 import { FlotillaError } from '../core/index.ts';
 import { decodeBody, encodeBody, frameInvalid, readU32 } from '../wire/index.ts';
 import { BULK_ANSWER_BYTES, MAX_PROCEDURES } from './defaults.ts';
 import { laneFull } from './errors.ts';
-import { checkSize, sizeOf, writeMessage } from './message-writer.ts';
+import { checkHead, checkSize, sizeOf, writeMessage } from './message-writer.ts';
 import { payloadOf } from './payload.ts';
 import { ANSWER_BYTES, errorBody, NAMED, REQUEST_BYTES, RPC, writeAnswer } from './rpc-messages.ts';
 import { expired } from './rpc-client.ts';
@@ -30,7 +30,11 @@ export interface RpcServerComponents {
 export interface RpcServerLimits {
   readonly maxMessageBytes: number;
   readonly maxInboundCalls: number;
+  readonly maxQueuedBytes: number;
 }
+
+/** Characters of a procedure's name that errors repeat. */
+const SHOWN_NAME_LENGTH = 80;
 
 export class RpcServer implements MessageSink {
   readonly #components: RpcServerComponents;
@@ -105,7 +109,15 @@ export class RpcServer implements MessageSink {
 
   #run(call: InboundCall, request: Payload, remainingMs: number): void {
     const { handlers, peer, name } = this.#components;
-    const { maxInboundCalls } = this.limits;
+    const { maxInboundCalls, maxQueuedBytes } = this.limits;
+    const queuedBytes = (this.#stream?.queuedBytes ?? 0) + (this.#bulkStream?.queuedBytes ?? 0);
+    if (queuedBytes > maxQueuedBytes) {
+      // Who goes on asking without reading even the refusals costs memory without end.
+      if (queuedBytes > 2 * maxQueuedBytes) throw laneFull(name, 'responses', maxQueuedBytes);
+      this.#components.requests.drops++;
+      this.#fail(call, laneFull(name, `responses to ${peer}`, maxQueuedBytes));
+      return;
+    }
     const handler = handlers.get(call.procedure);
     if (handler === undefined) {
       this.#fail(call, unknownProcedure(name, call.procedure));
@@ -182,9 +194,11 @@ export class RpcServer implements MessageSink {
     try {
       this.#send(call.id, RPC.error, { body: errorBody(error, call.procedure), bytes: undefined });
     } catch (failure) {
-      // Details that cannot be encoded: code and message alone tell enough.
+      // Details that cannot be encoded, or are too large: code and message alone tell enough, and
+      // are below the least limit that a peer may name.
       log.error({ peer, procedure: call.procedure, err: failure }, 'an error could not be sent');
-      const body = { code: 'handler_failed', message: `${call.procedure} failed` };
+      const message = `${call.procedure.slice(0, SHOWN_NAME_LENGTH)} failed`;
+      const body = { code: 'handler_failed', message };
       this.#send(call.id, RPC.error, { body, bytes: undefined });
     }
   }
@@ -200,6 +214,7 @@ export class RpcServer implements MessageSink {
     const message = { fieldsEnd: writeAnswer(type, id), body: encoded, bytes };
     const size = sizeOf(message);
     checkSize(size, this.limits.maxMessageBytes);
+    checkHead(message);
     const stream = size > BULK_ANSWER_BYTES ? this.#bulk() : this.#small();
     writeMessage(stream, message);
     responses.sentMessages++;
@@ -218,7 +233,7 @@ export class RpcServer implements MessageSink {
 }
 
 export function unknownProcedure(name: string, procedure: string): FlotillaError {
-  const shown = procedure.slice(0, 80);
+  const shown = procedure.slice(0, SHOWN_NAME_LENGTH);
   return new FlotillaError('unknown_procedure', `${name} has no procedure "${shown}"`, {
     details: { peer: name, procedure: shown },
   });

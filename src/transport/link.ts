@@ -76,6 +76,8 @@ export interface Link {
   readonly closed: boolean;
   /** Starts delivery; nothing is delivered before. */
   open(handlers: LinkHandlers): void;
+  /** False when as many streams are open towards the other end as it accepts. */
+  readonly canOpenStream: boolean;
   openStream(preamble: Uint8Array, events?: SendStreamEvents): SendStream;
   /** Sends what is queued, then `reason`, then ends. Resolves when the connection is gone. */
   close(reason: FlotillaError): Promise<void>;

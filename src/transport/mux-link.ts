@@ -3,9 +3,17 @@
 import { FlotillaError } from '../core/index.ts';
 import { frameInvalid, MUX_FLAGS, MuxDecoder, readU32, writeU32 } from '../wire/index.ts';
 import { decodeReason, encodeReason } from './close-reason.ts';
-import { COPY_LIMIT_BYTES, MAX_PREAMBLE_BYTES, TRANSPORT_DEFAULTS } from './defaults.ts';
+import {
+  BULK_MIN_BYTES,
+  COPY_LIMIT_BYTES,
+  MAX_PREAMBLE_BYTES,
+  TRANSPORT_DEFAULTS,
+} from './defaults.ts';
 import { FrameWriter } from './frame-writer.ts';
-import { SendQueue } from './send-queue.ts';
+import { isBulkOffer, LinkBulk } from './link-bulk.ts';
+import { MuxSendStream } from './mux-send-stream.ts';
+import type { BulkSupport } from './link-bulk.ts';
+import type { MuxSender } from './mux-send-stream.ts';
 import type {
   BytePipe,
   Link,
@@ -19,6 +27,8 @@ import type {
 
 export interface MuxLinkComponents {
   readonly pipe: BytePipe;
+  /** Makes bulk sockets beside the pipe; without it everything goes over the pipe. */
+  readonly bulk?: BulkSupport;
   readonly remote: LinkIdentity;
   readonly dialled: boolean;
   readonly address: string;
@@ -27,7 +37,7 @@ export interface MuxLinkComponents {
 const NO_PAYLOAD = new Uint8Array(0);
 const CREDIT_BYTES = 8;
 
-export class MuxLink implements Link {
+export class MuxLink implements Link, MuxSender {
   readonly remote: LinkIdentity;
   readonly dialled: boolean;
   readonly address: string;
@@ -49,21 +59,29 @@ export class MuxLink implements Link {
   /** The stream that the last bytes came on: mostly the next ones come on it too. */
   #lastStream = 0;
   #lastReader: StreamReader | undefined;
+  readonly #bulk: LinkBulk | undefined;
+  /** The other end's reason, while what it sent before on the bulk socket is still on its way. */
+  #told: FlotillaError | undefined;
 
-  constructor({ pipe, remote, dialled, address }: MuxLinkComponents) {
+  constructor({ pipe, remote, dialled, address, bulk }: MuxLinkComponents) {
     this.#pipe = pipe;
     this.remote = remote;
     this.dialled = dialled;
     this.address = address;
     this.#writer = new FrameWriter(pipe);
+    this.#bulk = bulk && new LinkBulk(this, bulk);
     this.#decoder = new MuxDecoder({
-      muxData: (stream, bytes, start, end) => this.#receive(stream, bytes, { start, end }),
-      muxSignal: (stream, flag, payload) => this.#signalled(stream, flag, payload),
+      muxData: (stream, bytes, start, end) => this.receive(stream, bytes, { start, end }),
+      muxSignal: (stream, flag, payload) => this.signalled(stream, flag, payload),
     });
   }
 
   get closed(): boolean {
     return this.#state === 'ended' || this.#state === 'closed';
+  }
+
+  get canOpenStream(): boolean {
+    return this.#sending.size < TRANSPORT_DEFAULTS.maxInboundStreams;
   }
 
   open(handlers: LinkHandlers): void {
@@ -105,6 +123,11 @@ export class MuxLink implements Link {
   send(stream: MuxSendStream, bytes: Uint8Array, span: { start: number; end: number }): boolean {
     if (this.#state !== 'open') return true;
     const { queue } = stream;
+    if (stream.bulk || (span.end - span.start > BULK_MIN_BYTES && this.#bulk?.moves(stream))) {
+      queue.push(bytes, span.start, span.end);
+      this.#bulk?.ready(stream);
+      return false;
+    }
     const direct = span.end - span.start <= COPY_LIMIT_BYTES && queue.bytes === 0;
     this.#scheduleFlush();
     if (direct && !this.#writer.full) {
@@ -126,9 +149,37 @@ export class MuxLink implements Link {
     }
     this.#sending.delete(stream.id);
     if (this.#state === 'open' || this.#state === 'closing') {
-      this.#writer.signal(stream.id, flag, NO_PAYLOAD);
+      if (stream.bulk) this.#bulk?.signal(stream.id, flag);
+      else this.#writer.signal(stream.id, flag, NO_PAYLOAD);
       this.#scheduleFlush();
     }
+  }
+
+  waiting(minBytes: number): readonly MuxSendStream[] {
+    return [...this.#sending.values()].filter(({ queue }) => queue.bytes > minBytes);
+  }
+
+  /** Sends bytes of a stream behind what the page holds, past its queue. */
+  sendNow(stream: SendStream, bytes: Uint8Array): void {
+    if (this.#state !== 'open') return;
+    this.#writer.append(stream.id, bytes, { start: 0, end: bytes.length });
+    this.#scheduleFlush();
+  }
+
+  /** Runs a step that delivers what came on the bulk socket. */
+  deliver(step: () => void): void {
+    if (this.closed) return;
+    try {
+      step();
+    } catch (error) {
+      if (!(error instanceof FlotillaError)) throw error;
+      this.destroy(error);
+    }
+  }
+
+  /** The bulk socket went without a word, and the other one did not follow. */
+  bulkBroke(): void {
+    this.#pipeBroke(undefined);
   }
 
   /** Sends a frame about a stream of the other end. */
@@ -159,8 +210,12 @@ export class MuxLink implements Link {
       if (stream === undefined) break;
       this.#takeFragment(stream);
     }
-    if (this.#state === 'closing') this.#finish(this.#reason!);
-    else writer.flush();
+    if (this.#state !== 'closing') writer.flush();
+    else if (this.#bulk?.busy) writer.flush();
+    else {
+      this.#bulk?.finish();
+      this.#finish(this.#reason!);
+    }
   }
 
   /** New streams and lasting ones alternate, so that neither waits for more than one fragment. */
@@ -173,8 +228,8 @@ export class MuxLink implements Link {
   #takeFragment(stream: MuxSendStream): void {
     const { queue } = stream;
     const chunk = queue.peek();
-    // Empty when it was reset while it waited.
-    if (chunk === undefined) return;
+    // Empty when it was reset while it waited; or it moved to the bulk socket.
+    if (chunk === undefined || stream.bulk) return;
     const { bytes, start } = chunk;
     const count = Math.min(this.#writer.room, chunk.end - start);
     this.#writer.append(stream.id, bytes, { start, end: start + count });
@@ -184,16 +239,10 @@ export class MuxLink implements Link {
   }
 
   #feed(bytes: Uint8Array, start: number, end: number): void {
-    if (this.closed) return;
-    try {
-      this.#decoder.push(bytes, start, end);
-    } catch (error) {
-      if (!(error instanceof FlotillaError)) throw error;
-      this.destroy(error);
-    }
+    this.deliver(() => this.#decoder.push(bytes, start, end));
   }
 
-  #receive(stream: number, bytes: Uint8Array, { start, end }: { start: number; end: number }) {
+  receive(stream: number, bytes: Uint8Array, { start, end }: { start: number; end: number }) {
     if (this.closed) return;
     let reader = this.#lastReader;
     if (stream !== this.#lastStream || reader === undefined) {
@@ -205,7 +254,7 @@ export class MuxLink implements Link {
     reader.data(bytes, start, end);
   }
 
-  #signalled(stream: number, flag: number, payload: Uint8Array): void {
+  signalled(stream: number, flag: number, payload: Uint8Array): void {
     if (this.closed) return;
     switch (flag) {
       case MUX_FLAGS.open:
@@ -230,7 +279,8 @@ export class MuxLink implements Link {
         this.#sending.get(stream)?.refused();
         return;
       default:
-        this.#end(decodeReason(payload));
+        this.#told = decodeReason(payload);
+        this.#afterBulk(() => this.#end(this.#told!));
     }
   }
 
@@ -259,8 +309,15 @@ export class MuxLink implements Link {
       },
     };
     this.#receiving.set(id, DISCARD);
-    const reader = this.#handlers!.stream(stream);
+    const reader = this.#readerOf(stream);
     if (!refused) this.#receiving.set(id, reader);
+  }
+
+  #readerOf(stream: ReceiveStream): StreamReader {
+    if (!isBulkOffer(stream.preamble)) return this.#handlers!.stream(stream);
+    if (this.#bulk !== undefined) return this.#bulk.accept(stream);
+    stream.refuse();
+    return DISCARD;
   }
 
   /** Writes the close reason after what the pipe has, and ends. */
@@ -277,6 +334,7 @@ export class MuxLink implements Link {
     this.#writer.clear();
     this.#lastReader = undefined;
     this.#pipe.end();
+    this.#bulk?.close();
     const readers = [...this.#receiving.values()];
     this.#receiving.clear();
     this.#sending.clear();
@@ -287,16 +345,29 @@ export class MuxLink implements Link {
   }
 
   #pipeClosed(cause: Error | undefined): void {
+    this.#afterBulk(() => {
+      this.#pipeBroke(cause);
+      this.#state = 'closed';
+      for (const resolve of this.#closeWaiters) resolve();
+      this.#closeWaiters = [];
+    });
+  }
+
+  /** Runs the last steps of a closing once the bulk socket has delivered what came before it. */
+  #afterBulk(step: () => void): void {
+    if (this.#told === undefined || this.#bulk === undefined || this.closed) step();
+    else this.#bulk.whenRead(step);
+  }
+
+  #pipeBroke(cause: Error | undefined): void {
     this.#end(
       this.#reason ??
+        this.#told ??
         new FlotillaError('link_closed', `the connection to ${this.remote.name} broke`, {
           details: { peer: this.remote.name, address: this.address },
           cause,
         }),
     );
-    this.#state = 'closed';
-    for (const resolve of this.#closeWaiters) resolve();
-    this.#closeWaiters = [];
   }
 }
 
@@ -307,58 +378,3 @@ function flushLink(link: MuxLink): void {
 
 /** Reads what nobody wants. */
 const DISCARD: StreamReader = { data() {}, end() {}, reset() {} };
-
-export class MuxSendStream implements SendStream {
-  readonly id: number;
-  readonly queue = new SendQueue();
-  readonly #events: SendStreamEvents;
-  readonly #link: MuxLink;
-  readonly #span = { start: 0, end: 0 };
-  #ending = false;
-  #done = false;
-
-  constructor(id: number, events: SendStreamEvents, link: MuxLink) {
-    this.id = id;
-    this.#events = events;
-    this.#link = link;
-  }
-
-  get queuedBytes(): number {
-    return this.queue.bytes;
-  }
-
-  write(bytes: Uint8Array, start = 0, end = bytes.length): boolean {
-    if (this.#done || this.#ending || start === end) return true;
-    this.#span.start = start;
-    this.#span.end = end;
-    return this.#link.send(this, bytes, this.#span);
-  }
-
-  end(): void {
-    if (this.#done || this.#ending) return;
-    this.#ending = true;
-    this.#link.finish(this, MUX_FLAGS.end);
-  }
-
-  reset(): void {
-    if (this.#done) return;
-    this.#done = true;
-    this.#link.finish(this, MUX_FLAGS.reset);
-  }
-
-  drained(): void {
-    if (this.#ending) this.#link.finish(this, MUX_FLAGS.end);
-    this.#events.drain?.();
-  }
-
-  credited(messages: number, bytes: number): void {
-    this.#events.credit?.(messages, bytes);
-  }
-
-  refused(): void {
-    this.#done = true;
-    this.queue.clear();
-    this.#link.finish(this, MUX_FLAGS.reset);
-    this.#events.refused?.();
-  }
-}

@@ -72,7 +72,7 @@ export class TlsPipe implements BytePipe {
   end(): void {
     const socket = this.#socket;
     if (socket.destroyed) return;
-    // Not destroyed before the other side has ended too: a reset would eat what it has not read yet.
+    // Not destroyed before the other side has ended too: a reset would eat what it has not read.
     socket.end();
     const timer = this.#clock.schedule(TRANSPORT_DEFAULTS.closeTimeoutMs, () => socket.destroy());
     socket.once('close', () => timer.cancel());

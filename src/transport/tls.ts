@@ -4,10 +4,11 @@ import type net from 'node:net';
 import tls from 'node:tls';
 import { FlotillaError, hasCode, messageOf } from '../core/index.ts';
 import { formatAddress, parseAddress } from './address.ts';
-import { JOIN_PROTOCOL, PEER_PROTOCOL, TRANSPORT_DEFAULTS } from './defaults.ts';
+import { BULK_PROTOCOL, JOIN_PROTOCOL, PEER_PROTOCOL, TRANSPORT_DEFAULTS } from './defaults.ts';
 import { dialReason, unreachable } from './dial-errors.ts';
 import { serveJoin } from './join-server.ts';
 import { MuxLink } from './mux-link.ts';
+import { TlsBulk } from './tls-bulk.ts';
 import { identityOf, refused } from './tls-identity.ts';
 import { ReadBuffer, TlsPipe } from './tls-pipe.ts';
 import type { Clock, Logger } from '../core/index.ts';
@@ -26,6 +27,8 @@ export interface TlsTransportOptions {
   readonly onJoin?: OnJoin;
   /** @default 10 000 */
   readonly connectTimeoutMs?: number;
+  /** Long writes get a socket of their own, when their reader can dial this node. @default true */
+  readonly bulk?: boolean;
 }
 
 export class TlsTransport implements Transport {
@@ -36,12 +39,21 @@ export class TlsTransport implements Transport {
   readonly #servers = new Set<tls.Server>();
   /** Accepted connections, whatever became of them. */
   readonly #accepted = new Set<net.Socket>();
+  readonly #bulk: TlsBulk;
+  #port: number | undefined;
 
   constructor(components: TlsTransportComponents, options: TlsTransportOptions = {}) {
     this.name = components.credentials.name;
     this.#components = components;
     this.#options = options;
     this.#connectTimeoutMs = options.connectTimeoutMs ?? TRANSPORT_DEFAULTS.connectTimeoutMs;
+    const { certificatePem: cert, privateKeyPem: key, caPem: ca } = components.credentials;
+    this.#bulk = new TlsBulk({
+      clock: components.clock,
+      credentials: { key, cert, ca },
+      listeningPort: () => this.#port,
+      timeoutMs: this.#connectTimeoutMs,
+    });
   }
 
   listen(address: Address, onLink: (link: Link) => void): Promise<Address> {
@@ -53,8 +65,7 @@ export class TlsTransport implements Transport {
         cert: `${credentials.certificatePem}\n${credentials.caPem}`,
         ca: credentials.caPem,
         minVersion: 'TLSv1.3',
-        ALPNProtocols:
-          this.#options.onJoin === undefined ? [PEER_PROTOCOL] : [PEER_PROTOCOL, JOIN_PROTOCOL],
+        ALPNProtocols: this.#protocols(),
         requestCert: true,
         // Joiners have no certificate yet: `#accept` lets them reach the join exchange only.
         rejectUnauthorized: false,
@@ -74,7 +85,9 @@ export class TlsTransport implements Transport {
       server.on('error', (error) => reject(listenError(error, address)));
       server.listen({ host: address.host, port: address.port }, () => {
         this.#servers.add(server);
-        resolve({ host: address.host, port: (server.address() as net.AddressInfo).port });
+        const { port } = server.address() as net.AddressInfo;
+        this.#port ??= port;
+        resolve({ host: address.host, port });
       });
     });
   }
@@ -88,7 +101,7 @@ export class TlsTransport implements Transport {
         reject(unreachable(address, `no answer within ${timeoutMs} ms`));
         socket.destroy();
       });
-      socket.once('error', (error) => reject(unreachable(address, dialReason(error), error)));
+      socket.on('error', (error) => reject(unreachable(address, dialReason(error), error)));
       socket.once('close', () => {
         timer.cancel();
         reject(unreachable(address, 'it broke off the handshake'));
@@ -114,8 +127,16 @@ export class TlsTransport implements Transport {
       (server) => new Promise<void>((resolve) => server.close(() => resolve())),
     );
     this.#servers.clear();
+    this.#port = undefined;
     for (const socket of this.#accepted) socket.destroy();
     return Promise.all(closing).then(() => {});
+  }
+
+  #protocols(): string[] {
+    const protocols = [PEER_PROTOCOL];
+    if (this.#options.bulk !== false) protocols.push(BULK_PROTOCOL);
+    if (this.#options.onJoin !== undefined) protocols.push(JOIN_PROTOCOL);
+    return protocols;
   }
 
   #dialOptions(address: string, name: string | undefined, readBuffer: ReadBuffer) {
@@ -150,16 +171,22 @@ export class TlsTransport implements Transport {
       serveJoin(socket, { onJoin: this.#options.onJoin, clock, log });
       return;
     }
-    if (socket.alpnProtocol !== PEER_PROTOCOL) {
+    const bulk = socket.alpnProtocol === BULK_PROTOCOL;
+    if (socket.alpnProtocol !== PEER_PROTOCOL && !bulk) {
       socket.destroy();
       return;
     }
     try {
+      if (bulk) {
+        this.#bulk.accept(socket, address);
+        return;
+      }
       const remote = identityOf(socket, address);
       onLink(this.#link(socket, { remote, dialled: false, address }));
     } catch (error) {
       if (hasCode(error)) log.warn({ address, code: error.code }, error.message);
-      this.#refuse(socket, { address, error });
+      if (bulk) socket.destroy();
+      else this.#refuse(socket, { address, error });
     }
   }
 
@@ -189,7 +216,11 @@ export class TlsTransport implements Transport {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, TRANSPORT_DEFAULTS.keepAliveMs);
     const pipe = new TlsPipe(socket, this.#components.clock, readBuffer);
-    return new MuxLink({ pipe, ...rest });
+    return new MuxLink({
+      pipe,
+      ...rest,
+      ...(this.#options.bulk !== false && { bulk: this.#bulk }),
+    });
   }
 }
 
@@ -197,10 +228,15 @@ function remoteOf(socket: net.Socket): string {
   return formatAddress({ host: socket.remoteAddress ?? 'unknown', port: socket.remotePort ?? 0 });
 }
 
-function listenError(error: Error, address: Address): FlotillaError {
+/** Why an address cannot be listened on; `taken` when somebody else has it. */
+export function listenError(
+  error: unknown,
+  address: Address,
+  taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE',
+): FlotillaError {
   const where = formatAddress(address);
   const details = { address: where };
-  if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
+  if (taken) {
     const message = `another process already listens on ${where}`;
     return new FlotillaError('port_in_use', message, { details, cause: error });
   }

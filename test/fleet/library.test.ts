@@ -16,12 +16,18 @@ function optionsOf(name: string) {
   return { name, dataDir, listen: LISTEN, http: false, log: 'silent' } as const;
 }
 
-test('a program founds a fleet, another joins it, and both reach the same rows', async () => {
-  await using first = await Fleet.found(optionsOf('node-0'));
-  const dataDir = path.join(folder.path, 'node-0');
+for (const preset of ['local', 'wan'] as const) {
+  test(`a program founds a fleet, another joins it, and both reach the same rows: ${preset}`, () =>
+    foundAndJoin(preset));
+}
+
+async function foundAndJoin(preset: 'local' | 'wan'): Promise<void> {
+  await using first = await Fleet.found({ ...optionsOf(`${preset}-0`), preset });
+  const dataDir = path.join(folder.path, `${preset}-0`);
   const token = (await flotilla(['token', '--data-dir', dataDir])).stdout.trim();
   await using second = await Fleet.join({
-    ...optionsOf('node-1'),
+    ...optionsOf(`${preset}-1`),
+    preset,
     seeds: [first.address],
     token,
   });
@@ -44,7 +50,7 @@ test('a program founds a fleet, another joins it, and both reach the same rows',
   assert.ok(Math.abs((row ?? 0) - ((before[0] ?? 0) - 0.05)) < 1e-4, `${row} after ${before[0]}`);
   await assert.rejects(table.pull(['purple']), { code: 'row_unknown' });
   await assert.rejects(second.table('shapes'), { code: 'table_unknown' });
-});
+}
 
 test('a fleet stops twice without harm, and starts again where it was', async () => {
   const fleet = await Fleet.found(optionsOf('again'));

@@ -22,7 +22,7 @@ async function withNetwork(
 }
 
 for (const kind of NETWORK_KINDS) {
-  test(`${kind}: a disconnect wakes every caller at once, and callers that come later`, async () => {
+  test(`${kind}: a disconnect wakes every caller, and callers that come later`, async () => {
     await withPair(kind, async ({ a, b, network }) => {
       let entered = 0;
       let allIn = () => {};
@@ -58,7 +58,7 @@ for (const kind of NETWORK_KINDS) {
     });
   });
 
-  test(`${kind}: a node that is gone is peer_unreachable, and found again when it is back`, async () => {
+  test(`${kind}: a node that is gone is unreachable, and found again when it is back`, async () => {
     await withNetwork(kind, async (network) => {
       const a = await network.node('node-a');
       const b = await network.node('node-b');
@@ -170,7 +170,7 @@ for (const kind of NETWORK_KINDS) {
     });
   });
 
-  test(`${kind}: nodes without a common version part with protocol_version on both sides`, async () => {
+  test(`${kind}: nodes without a common version part with protocol_version`, async () => {
     await withNetwork(kind, async (network) => {
       const old = await network.node('node-a', { versions: { min: 1, max: 2 } });
       const recent = await network.node('node-b', { versions: { min: 3, max: 4 } });
@@ -241,7 +241,7 @@ for (const kind of NETWORK_KINDS) {
         b.host.onControl('beat', () => void beats++);
         b.host.handle('ping', () => ({ body: 'pong' }));
         await network.settle(a.host.connect(b.address));
-        // One step: nothing leaves before it ends, so what exceeds the page and the queue is refused.
+        // In one step nothing leaves, so what exceeds the page and the queue is refused.
         const body = 'x'.repeat(1000);
         let accepted = 0;
         while (a.host.sendControl('node-b', 'barrier', body)) accepted++;

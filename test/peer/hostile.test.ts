@@ -1,11 +1,10 @@
 // What a peer that breaks the protocol costs: its own connection, and nobody else anything.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createPrng, hasCode } from '../../src/core/index.ts';
+import { createPrng, FlotillaError, hasCode } from '../../src/core/index.ts';
 import { LANES, STREAM_KINDS } from '../../src/peer/index.ts';
 import { encodeBody, FRAMED_PREFIX_BYTES, writeFramedPrefix } from '../../src/wire/index.ts';
 import { createNetwork, NETWORK_KINDS } from './networks.ts';
-import type { FlotillaError } from '../../src/core/index.ts';
 import type { Link, SendStream } from '../../src/transport/index.ts';
 import type { TestNetwork } from './networks.ts';
 
@@ -221,8 +220,7 @@ for (const kind of NETWORK_KINDS) {
 
 /** The reason that the victim gave, or the enemy's own when it was let be. */
 async function lastWord(network: TestNetwork, attacker: Enemy): Promise<FlotillaError> {
-  const { FlotillaError: Failure } = await import('../../src/core/index.ts');
-  const own = new Failure('link_closed', 'the enemy leaves');
+  const own = new FlotillaError('link_closed', 'the enemy leaves');
   const leaving = network.settle(
     new Promise<FlotillaError>((resolve) => setImmediate(() => resolve(own))),
   );

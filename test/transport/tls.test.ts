@@ -49,7 +49,8 @@ test('a node of another cluster is refused on both sides, each with one clear li
   const stranger = dialler(await theirs.credentials('node-b'));
   await assert.rejects(stranger.connect(server.address), {
     code: 'identity_refused',
-    message: `the node at ${server.address} was refused: its certificate is not from the CA of this cluster`,
+    message:
+      /^the node at [\d.:]+ was refused: its certificate is not from the CA of this cluster$/,
   });
   while (server.warnings.length === 0) await new Promise(setImmediate);
   assert.equal(server.warnings.length, 1);
@@ -197,7 +198,7 @@ test('a joiner sends no secret to a cluster that its token does not name', async
   await server.transport.stop();
 });
 
-test('a refusal reaches the joiner with its code; an unexpected fault without its text', async () => {
+test('a refusal reaches the joiner with its code, a fault without its text', async () => {
   const faults = [new FlotillaError('token_refused', 'the token is refused'), new Error('disk 7')];
   const onJoin = async () => {
     throw faults.shift();
