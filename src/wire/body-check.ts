@@ -12,7 +12,7 @@ const SIZES: readonly number[] = [
   -1, -1, -1,
 ];
 
-/** Throws `frame_invalid` unless `bytes[start, end)` is exactly one value that is safe to decode. */
+/** Throws `frame_invalid` unless `bytes[start, end)` is exactly one value, safe to decode. */
 export function checkBody(bytes: Uint8Array, start: number, end: number): void {
   const stop = checkValue(bytes, start, { end, depth: 0 });
   if (stop !== end) throw frameInvalid(`${end - stop} bytes after a body`);

@@ -27,7 +27,7 @@ const MODE = REUSE_BUFFER_MODE | RESET_BUFFER_MODE;
 const EMPTY: EncodedBody = { buffer: new Uint8Array(0), start: 0, end: 0 };
 const encoded = { buffer: EMPTY.buffer, start: 0, end: 0 };
 
-/** Encodes into a shared scratch buffer. `undefined` is no bytes at all. Throws `body_unencodable`. */
+/** Encodes into a shared scratch buffer; `undefined` is no bytes. Throws `body_unencodable`. */
 export function encodeBody(body: unknown): EncodedBody {
   if (body === undefined) return EMPTY;
   try {

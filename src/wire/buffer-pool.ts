@@ -23,7 +23,7 @@ export class BufferPool {
     );
   }
 
-  /** A buffer of at least `bytes`: of the smallest class that holds it, or exact beyond the largest. */
+  /** A buffer of at least `bytes`: the smallest class that holds it, exact beyond all classes. */
   take(bytes: number): Buffer {
     for (let index = 0; index < this.#classes.length; index++) {
       const size = this.#classes[index]!;
@@ -32,7 +32,7 @@ export class BufferPool {
     return Buffer.allocUnsafeSlow(bytes);
   }
 
-  /** Takes a buffer back; one that no class wants, or over the idle limit, is left to the collector. */
+  /** Takes a buffer back; one of no class, or over the idle limit, is left to the collector. */
   give(buffer: Buffer): void {
     for (let index = this.#classes.length - 1; index >= 0; index--) {
       const size = this.#classes[index]!;

@@ -1,10 +1,11 @@
-// Every limit of the byte formats. What a peer claims is compared with these before memory is taken.
+// Every limit of the byte formats. What a peer claims is compared with these before memory is
+// taken.
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
 export const WIRE_DEFAULTS = {
-  /** Largest message (head and bytes together) that is sent or accepted. 4 GiB is the format's end. */
+  /** Largest message, head and bytes together, that is sent or accepted. */
   maxMessageBytes: 256 * MIB,
   /** Largest head of a framed message: its fixed fields and its MessagePack body. */
   maxHeadBytes: 16 * MIB,
@@ -21,7 +22,7 @@ export const MAX_SIGNAL_BYTES = 1 * KIB;
 /** Least memory taken for a message that is not whole yet. */
 export const FIRST_PARTIAL_BYTES = 64 * KIB;
 
-/** Memory for an unfinished message is at most this many times the bytes that have arrived of it. */
+/** Memory for an unfinished message is at most this many times what has arrived of it. */
 export const PARTIAL_GROWTH = 16;
 
 /** Bytes of a message up to this size share memory of Node's pool; larger ones get their own. */

@@ -1,4 +1,4 @@
-// What can be wrong with bytes. Raised where they are decoded; who sent them pays with its connection.
+// What can be wrong with bytes. Raised where they are decoded; their sender pays for them.
 import type { ErrorCodes } from '../core/index.ts';
 
 export const WIRE_ERRORS = {

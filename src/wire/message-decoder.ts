@@ -119,6 +119,7 @@ export class MessageDecoder {
   readonly #prefix = new Uint8Array(FRAMED_PREFIX_BYTES);
   #prefixFilled = 0;
   #begun = false;
+  #dropped = false;
   #headLength = 0;
   #bytesLength = 0;
   readonly #head = new Collector();
@@ -138,10 +139,13 @@ export class MessageDecoder {
     return !this.#begun && this.#prefixFilled === 0;
   }
 
-  /** Feeds `bytes[start, end)`. Throws `frame_invalid`; the decoder is of no use afterwards. */
+  /**
+   * Feeds `bytes[start, end)`. Throws `frame_invalid`; the decoder is of no use afterwards. The
+   * sink may drop it in the middle.
+   */
   push(bytes: Uint8Array, start: number, end: number): void {
     let at = start;
-    while (at < end) {
+    while (at < end && !this.#dropped) {
       if (!this.#begun) {
         at = this.#readPrefix(bytes, at, end);
         if (!this.#begun) return;
@@ -160,8 +164,9 @@ export class MessageDecoder {
     }
   }
 
-  /** Gives the memory of an unfinished message back. */
+  /** Reads no more, and gives the memory of an unfinished message back. */
   drop(): void {
+    this.#dropped = true;
     this.#head.finish(this.#budget);
     this.#bytes.finish(this.#budget);
     this.#begun = false;

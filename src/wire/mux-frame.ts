@@ -22,7 +22,7 @@ export const MUX_FLAGS = {
 } as const;
 
 export interface MuxSink {
-  /** Bytes of a stream, in order, in as many pieces as arrive. The view is valid during the call. */
+  /** Bytes of a stream, in order, in pieces as they arrive. The view is valid during the call. */
   muxData(stream: number, bytes: Uint8Array, start: number, end: number): void;
   /** A frame with a flag, whole. The payload is valid during the call. */
   muxSignal(stream: number, flag: number, payload: Uint8Array): void;
