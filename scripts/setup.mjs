@@ -43,7 +43,9 @@ if (!dependenciesAreCurrent()) {
 
 const version = spawnSync(pinnedNode, ['--version'], { encoding: 'utf8' }).stdout?.trim() ?? '';
 if (!version.startsWith('v24.')) {
-  fail(`the pinned Node 24 did not install (found "${version}"); remove node_modules and try again`);
+  fail(
+    `the pinned Node 24 did not install (found "${version}"); remove node_modules and try again`,
+  );
 }
 
 if (run(pinnedNode, [path.join('scripts', 'build-kernels.mjs')]) !== 0) {

@@ -1,5 +1,6 @@
 // What the two ends of a QUIC connection say to each other beside the lanes: records
-// `[length u32][MessagePack]` on the first stream, and 9-byte signals on the way back of the others.
+// `[length u32][MessagePack]` on the first stream, and 9-byte signals on the way back of the
+// others.
 import { decodeBody, encodeBody, frameInvalid, readU32, writeU32 } from '../wire/index.ts';
 import { MAX_PREAMBLE_BYTES, QUIC_RECORD_BYTES, TRANSPORT_DEFAULTS } from './defaults.ts';
 
