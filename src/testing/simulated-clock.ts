@@ -15,7 +15,7 @@ const START_WALL_MS = 1_735_689_600_000;
 /** Turns of the event loop that promises and callbacks get between two steps. */
 const SETTLE_TURNS = 3;
 
-/** Callbacks run in order of time, then of scheduling, and only within `advance`, `run`, `resolve`. */
+/** Callbacks run in order of time, then of scheduling, within the calls that move time. */
 export class SimulatedClock implements Clock {
   #now = 0;
   #wallOffsetMs = START_WALL_MS;
@@ -76,13 +76,18 @@ export class SimulatedClock implements Clock {
       settled = true;
     };
     promise.then(done, done);
+    await this.until(() => settled, limitMs);
+    return promise;
+  }
+
+  /** Lets time run until `condition` holds. Throws when `limitMs` were not enough. */
+  async until(condition: () => boolean, limitMs = 60_000): Promise<void> {
     const until = this.#now + limitMs;
-    for (await settle(); !settled; await settle()) {
+    for (await settle(); !condition(); await settle()) {
       const due = this.#takeDue(until);
       if (due === undefined) throw new Error(`nothing settled within ${limitMs} simulated ms`);
       this.#run(due);
     }
-    return promise;
   }
 
   #add(delayMs: number, everyMs: number | undefined, callback: () => void): Timer {

@@ -10,7 +10,7 @@ export function encodeReason(reason: FlotillaError): Uint8Array {
   return Buffer.concat([Buffer.from([code.length]), code, message]);
 }
 
-/** The other end's reason. What it says is shown, not believed: an odd code becomes `link_closed`. */
+/** The other end's reason: shown, not believed. An odd code becomes `link_closed`. */
 export function decodeReason(payload: Uint8Array): FlotillaError {
   const codeLength = payload[0] ?? 0;
   const text = Buffer.from(payload);

@@ -1,5 +1,5 @@
-// Lays frames into pooled pages and hands the pages to the pipe, one write each. Bytes that follow each
-// other on one stream share a frame, so that a message costs no header of its own.
+// Lays frames into pooled pages and hands the pages to the pipe, one write each. Bytes that follow
+// each other on one stream share a frame, so that a message costs no header of its own.
 import { BufferPool, MUX_HEADER_BYTES, patchMuxLength, writeMuxHeader } from '../wire/index.ts';
 import { MAX_PENDING_WRITES, PAGE_BYTES } from './defaults.ts';
 import type { BytePipe } from './link.ts';

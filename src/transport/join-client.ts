@@ -1,5 +1,5 @@
-// The joining end. It knows the cluster only by the digest of its CA: it fetches the chain, compares
-// the digest, then connects anew trusting that CA alone, and only then sends the secret.
+// The joining end. It knows the cluster only by the digest of its CA: it fetches the chain,
+// compares the digest, then connects anew trusting that CA alone, and only then sends the secret.
 import tls from 'node:tls';
 import { FlotillaError, hasCode } from '../core/index.ts';
 import { caDigestOf } from '../identity/index.ts';

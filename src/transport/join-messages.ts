@@ -1,5 +1,5 @@
-// The join exchange: what a node without a certificate and a node with the CA say to each other, and
-// how: one `[length u32][MessagePack]` each way, at most 64 KiB. Whom to admit is not decided here.
+// The join exchange: what a node without a certificate and a node with the CA say to each other, in
+// one `[length u32][MessagePack]` of at most 64 KiB each way. Whom to admit is not decided here.
 import { FlotillaError, hasCode } from '../core/index.ts';
 import { decodeBody, encodeBody, readU32, writeU32 } from '../wire/index.ts';
 import { JOIN_MESSAGE_BYTES } from './defaults.ts';

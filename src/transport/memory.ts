@@ -1,84 +1,192 @@
-// A simulated network inside one process: links with delay, partitions and breaks on a given clock,
-// all from one seed. The same multiplexer runs on it as on TLS.
+// A simulated network inside one process: nodes, their links and every fault that a real network
+// has, on a given clock and from one seed. The same multiplexer runs on it as on TLS.
 import { FlotillaError } from '../core/index.ts';
 import { formatAddress, parseAddress } from './address.ts';
-import { MEMORY_DELAY_MS, TRANSPORT_DEFAULTS } from './defaults.ts';
+import { MEMORY_FIRST_PORT, TRANSPORT_DEFAULTS } from './defaults.ts';
 import { unreachable } from './dial-errors.ts';
+import { MemoryNode } from './memory-node.ts';
+import { MemoryPipe } from './memory-pipe.ts';
+import { MemoryWire } from './memory-wire.ts';
 import { MuxLink } from './mux-link.ts';
 import type { Clock, Prng } from '../core/index.ts';
-import type { Address, BytePipe, BytePipeEvents, ConnectOptions, Link, Transport } from './link.ts';
+import type { Address, ConnectOptions, Link, Transport } from './link.ts';
+import type { MemoryCounters } from './memory-trace.ts';
+import type { MemoryConditions, MemoryNetworkOptions } from './memory-wire.ts';
 
 export interface MemoryNetworkComponents {
   readonly clock: Clock;
   readonly prng: Prng;
 }
 
-export interface MemoryNetworkOptions {
-  /** One-way delay of every chunk. @default 1 */
-  readonly delayMs?: number;
-  /** Up to this much is added at random; order within a link stays. @default 0 */
-  readonly jitterMs?: number;
-  /** Probability that a chunk is lost for good, which breaks its link. @default 0 */
-  readonly loss?: number;
-  /** Chunks are cut into pieces of random size, as a real network may. @default false */
-  readonly cut?: boolean;
+export interface CrashOptions {
+  /**
+   * The machine outlives its process: after this long it resets the links and refuses dials.
+   * Without it the machine is gone too, and nobody is told anything.
+   */
+  readonly resetAfterMs?: number;
 }
 
-const FIRST_PORT = 7400;
+interface Listener {
+  readonly node: MemoryNode;
+  readonly onLink: (link: Link) => void;
+}
 
-/** The network. Each node gets a transport of its own from `transport`. */
+/**
+ * The network. Each node gets a transport of its own from `transport`, and from `clock` its own
+ * timers, which is what `freeze` and `crash` reach. A link is an ordered flow of bytes over packets
+ * that may be lost, doubled, late or out of order: like TCP, it sends them again and puts them in
+ * order, and breaks when one is not acknowledged for `linkTimeoutMs`.
+ */
 export class MemoryNetwork {
-  readonly #components: MemoryNetworkComponents;
-  readonly #options: Required<MemoryNetworkOptions>;
-  readonly #listeners = new Map<string, { name: string; onLink: (link: Link) => void }>();
-  readonly #pipes = new Set<MemoryPipe>();
-  readonly #partitioned = new Set<string>();
-  #nextPort = FIRST_PORT;
+  readonly #clock: Clock;
+  readonly #wire: MemoryWire;
+  readonly #nodes = new Map<string, MemoryNode>();
+  readonly #listeners = new Map<string, Listener>();
+  /** Dials under way, by who dials; what gives each of them up. */
+  readonly #dials = new Set<{ node: MemoryNode; fail: (error: FlotillaError) => void }>();
+  #nextPort = MEMORY_FIRST_PORT;
 
   constructor(components: MemoryNetworkComponents, options: MemoryNetworkOptions = {}) {
-    this.#components = components;
-    this.#options = { delayMs: MEMORY_DELAY_MS, jitterMs: 0, loss: 0, cut: false, ...options };
+    this.#clock = components.clock;
+    this.#wire = new MemoryWire(components, options);
   }
 
-  /** The transport of the node `name`. */
+  /** The transport of the node `name`, for its present life. */
   transport(name: string): Transport {
+    const node = this.#node(name);
     return {
       name,
-      listen: async (address, onLink) => this.#listen(name, address, onLink),
-      connect: (address, options) => this.#connect(name, address, options),
-      stop: async () => {
-        for (const [address, listener] of this.#listeners) {
-          if (listener.name === name) this.#listeners.delete(address);
-        }
-      },
+      listen: async (address, onLink) => this.#listen(node, address, onLink),
+      connect: (address, options) => this.#connect(node, address, options),
+      stop: async () => this.#unlisten(node),
     };
   }
 
-  /** Bytes from `from` to `to` wait from now on; connects between them time out. */
+  /** The clock of the node `name`, for its present life. */
+  clock(name: string): Clock {
+    return this.#node(name).clock;
+  }
+
+  /** What happened to packets so far. */
+  get counters(): Readonly<MemoryCounters> {
+    return this.#wire.trace.counters;
+  }
+
+  /** 16 hex digits over everything that happened so far: equal seeds give equal ones. */
+  get traceHash(): string {
+    return this.#wire.trace.hash;
+  }
+
+  /** Changes what happens to packets from now on: everywhere, or from one node to another. */
+  shape(conditions: Partial<MemoryConditions>, route?: { from: string; to: string }): void {
+    this.#wire.shape(conditions, route);
+  }
+
+  /**
+   * Loses all packets from `from` to `to` from now on; the other direction stays. Dials between
+   * the two time out.
+   */
   partition(from: string, to: string): void {
-    this.#partitioned.add(`${from}>${to}`);
+    this.#wire.noteFault(from, to);
+    this.#wire.partition(from, to);
   }
 
-  /** Ends a partition: what waited goes on its way. */
+  /** Ends a partition; what was lost arrives when it is sent again. */
   heal(from: string, to: string): void {
-    this.#partitioned.delete(`${from}>${to}`);
-    for (const pipe of this.#pipes) pipe.resume();
+    this.#wire.noteFault(from, to);
+    this.#wire.heal(from, to);
   }
 
-  /** Breaks every link between two nodes, as a reset would. */
+  isPartitioned(from: string, to: string): boolean {
+    return this.#wire.isPartitioned(from, to);
+  }
+
+  /** Breaks every link between two nodes, as a reset at both ends would. */
   break(one: string, other: string): void {
-    for (const pipe of [...this.#pipes]) {
-      if ((pipe.from === one && pipe.to === other) || (pipe.from === other && pipe.to === one)) {
+    this.#wire.noteFault(one, other);
+    for (const pipe of [...this.#wire.pipes]) {
+      const [from, to] = [pipe.from.name, pipe.to.name];
+      if ((from === one && to === other) || (from === other && to === one)) {
         pipe.fail(new Error('the simulated link broke'));
       }
     }
   }
 
-  isPartitioned(from: string, to: string): boolean {
-    return this.#partitioned.has(`${from}>${to}`);
+  /**
+   * Stops a node's world: it sends nothing, sees nothing, and its timers wait, until `thaw` or for
+   * `durationMs`. All of it happens then, in order. The others see silence.
+   */
+  freeze(name: string, durationMs?: number): void {
+    const node = this.#node(name);
+    this.#wire.noteFault(name, name);
+    node.freeze();
+    if (durationMs !== undefined) this.#clock.schedule(durationMs, () => node.thaw());
   }
 
-  #listen(name: string, address: Address, onLink: (link: Link) => void): Address {
+  thaw(name: string): void {
+    this.#wire.noteFault(name, name);
+    this.#node(name).thaw();
+  }
+
+  /**
+   * Ends a node's life: its transport and its clock are dead for good, and whoever waits at its own
+   * ends of links is told so. The others find out as `options` say, or when a link times out.
+   */
+  crash(name: string, { resetAfterMs }: CrashOptions = {}): void {
+    const node = this.#node(name);
+    if (node.dead) return;
+    this.#wire.noteFault(name, name);
+    node.die();
+    for (const dial of [...this.#dials]) if (dial.node === node) dial.fail(this.#crashed(name));
+    const links = [...this.#wire.pipes].filter(({ from, to }) => from === node || to === node);
+    for (const pipe of links) {
+      if (pipe.from === node) pipe.fail(new Error(`${name} crashed`));
+    }
+    if (resetAfterMs === undefined) return;
+    this.#clock.schedule(resetAfterMs, () => {
+      node.answersDead = true;
+      const error = new Error('the connection was reset');
+      for (const pipe of links) {
+        if (pipe.to !== node || this.isPartitioned(name, pipe.from.name)) continue;
+        pipe.from.run(() => pipe.fail(error));
+      }
+    });
+  }
+
+  /**
+   * Gives a crashed node another life: ask for its transport and clock anew. What others still send
+   * to the one before is answered with a reset.
+   */
+  restart(name: string): void {
+    const before = this.#node(name);
+    if (!before.dead) return;
+    this.#wire.noteFault(name, name);
+    before.answersDead = true;
+    this.#unlisten(before);
+    this.#nodes.set(name, new MemoryNode(name, this.#clock));
+  }
+
+  #node(name: string): MemoryNode {
+    let node = this.#nodes.get(name);
+    if (node === undefined) {
+      node = new MemoryNode(name, this.#clock);
+      this.#nodes.set(name, node);
+    }
+    return node;
+  }
+
+  #crashed(name: string): FlotillaError {
+    return new FlotillaError('link_closed', `${name} crashed`, { details: { peer: name } });
+  }
+
+  #unlisten(node: MemoryNode): void {
+    for (const [address, listener] of this.#listeners) {
+      if (listener.node === node) this.#listeners.delete(address);
+    }
+  }
+
+  #listen(node: MemoryNode, address: Address, onLink: (link: Link) => void): Address {
+    if (node.dead) throw this.#crashed(node.name);
     const bound = { host: address.host, port: address.port || this.#nextPort++ };
     const key = formatAddress(bound);
     if (this.#listeners.has(key)) {
@@ -86,169 +194,92 @@ export class MemoryNetwork {
         details: { address: key },
       });
     }
-    this.#listeners.set(key, { name, onLink });
+    this.#listeners.set(key, { node, onLink });
     return bound;
   }
 
-  #connect(from: string, address: string, options: ConnectOptions = {}): Promise<Link> {
-    const { clock } = this.#components;
-    const { delayMs } = this.#options;
+  #connect(node: MemoryNode, address: string, options: ConnectOptions = {}): Promise<Link> {
     parseAddress(address);
+    if (node.dead) return Promise.reject(this.#crashed(node.name));
+    const timeoutMs = options.timeoutMs ?? TRANSPORT_DEFAULTS.connectTimeoutMs;
     return new Promise((resolve, reject) => {
-      const listener = this.#listeners.get(address);
-      const to = listener?.name ?? '';
-      if (listener !== undefined && this.#cutBetween(from, to)) {
-        const timeoutMs = options.timeoutMs ?? TRANSPORT_DEFAULTS.connectTimeoutMs;
-        const error = unreachable(address, `no answer within ${timeoutMs} ms`);
-        clock.schedule(timeoutMs, () => reject(error));
-        return;
-      }
-      clock.schedule(2 * delayMs, () => {
-        if (listener === undefined || this.#listeners.get(address) !== listener) {
-          reject(unreachable(address, 'the connection was refused'));
-        } else if (options.name !== undefined && options.name !== to) {
-          const message = `the node at ${address} was refused: it is ${to}, not ${options.name}`;
-          reject(new FlotillaError('identity_refused', message, { details: { address } }));
-        } else {
-          const [near, far] = this.#pair(from, to, address);
-          listener.onLink(far);
-          resolve(near);
-        }
+      let retry = { cancel() {} };
+      const settle = () => {
+        this.#dials.delete(dial);
+        timeout.cancel();
+        retry.cancel();
+      };
+      const fail = (error: FlotillaError) => {
+        settle();
+        reject(error);
+      };
+      const dial = { node, fail };
+      this.#dials.add(dial);
+      const timeout = node.clock.schedule(timeoutMs, () => {
+        fail(unreachable(address, `no answer within ${timeoutMs} ms`));
       });
+      const knock = (attempt: number) => {
+        const to = this.#listeners.get(address)?.node.name ?? '';
+        retry = node.clock.schedule(this.#wire.redialMs(attempt), () => knock(attempt + 1));
+        this.#wire.roundTrip(node.name, to, () => {
+          this.#answer(address, options, {
+            waits: () => this.#dials.has(dial),
+            fail: (error) => node.run(() => fail(error)),
+            done: (to, accept) => {
+              settle();
+              resolve(this.#pair(node, to, { address, accept }));
+            },
+          });
+        });
+      };
+      node.run(() => knock(1));
     });
   }
 
-  #cutBetween(one: string, other: string): boolean {
-    return this.isPartitioned(one, other) || this.isPartitioned(other, one);
-  }
-
-  #pair(from: string, to: string, address: string): [Link, Link] {
-    const environment = { ...this.#components, ...this.#options, network: this };
-    const near = new MemoryPipe(from, to, environment);
-    const far = new MemoryPipe(to, from, environment);
-    near.join(far);
-    far.join(near);
-    for (const pipe of [near, far]) {
-      this.#pipes.add(pipe);
-      pipe.onGone = () => this.#pipes.delete(pipe);
-    }
-    const link = (pipe: MemoryPipe, name: string, dialled: boolean) =>
-      new MuxLink({ pipe, remote: { name, fingerprint: `memory:${name}` }, dialled, address });
-    return [link(near, to, true), link(far, from, false)];
-  }
-}
-
-interface Environment extends MemoryNetworkComponents, Required<MemoryNetworkOptions> {
-  readonly network: MemoryNetwork;
-}
-
-/** One direction's sending end; `join` gives it the other. */
-class MemoryPipe implements BytePipe {
-  readonly from: string;
-  readonly to: string;
-  onGone: () => void = () => {};
-  readonly #environment: Environment;
-  #other: MemoryPipe | undefined;
-  #events: BytePipeEvents | undefined;
-  /** What arrived before `start`, or waits for a partition to heal. */
-  #arrived: (Buffer | 'end')[] = [];
-  readonly #steps: (() => void)[] = [];
-  #pendingWrites = 0;
-  #lastArrivalMs = 0;
-  #closed = false;
-  #failure: Error | undefined;
-
-  constructor(from: string, to: string, environment: Environment) {
-    this.from = from;
-    this.to = to;
-    this.#environment = environment;
-  }
-
-  get pendingWrites(): number {
-    return this.#pendingWrites;
-  }
-
-  join(other: MemoryPipe): void {
-    this.#other = other;
-  }
-
-  start(events: BytePipeEvents): void {
-    this.#events = events;
-    if (this.#closed) process.nextTick(() => events.closed(this.#failure));
-    else this.resume();
-  }
-
-  write(bytes: Uint8Array, owner?: Buffer): void {
-    const { prng, loss, cut } = this.#environment;
-    if (this.#closed) return;
-    const copy = Buffer.from(bytes);
-    const at = cut && copy.length > 1 ? 1 + prng.int(copy.length - 1) : copy.length;
-    this.#pendingWrites++;
-    if (at < copy.length) this.#later(() => this.#other?.arrive(copy.subarray(0, at)));
-    if (loss > 0 && prng.next() < loss) {
-      this.fail(new Error('the simulated network lost a chunk'));
+  /** A dial's question is at `address`, and its answer would be back. */
+  #answer(
+    address: string,
+    { name }: ConnectOptions,
+    dial: {
+      waits(): boolean;
+      fail(error: FlotillaError): void;
+      done(to: MemoryNode, accept: (link: Link) => void): void;
+    },
+  ): void {
+    const listener = this.#listeners.get(address);
+    if (listener === undefined || (listener.node.dead && listener.node.answersDead)) {
+      if (dial.waits()) dial.fail(unreachable(address, 'the connection was refused'));
       return;
     }
-    this.#later(() => {
-      this.#pendingWrites--;
-      this.#other?.arrive(at < copy.length ? copy.subarray(at) : copy);
-      if (!this.#closed) this.#events?.written(owner);
+    const { node, onLink } = listener;
+    node.run(() => {
+      if (!dial.waits()) return;
+      if (name === undefined || name === node.name) dial.done(node, onLink);
+      else {
+        const message = `the node at ${address} was refused: it is ${node.name}, not ${name}`;
+        const refused = new FlotillaError('identity_refused', message, { details: { address } });
+        dial.fail(refused);
+      }
     });
   }
 
-  end(): void {
-    if (this.#closed) return;
-    this.#later(() => {
-      this.#other?.arrive('end');
-      this.#close();
-    });
-  }
-
-  /** The link breaks at both ends at once. */
-  fail(error: Error): void {
-    this.#failure ??= error;
-    this.#close();
-    this.#other?.failed(error);
-  }
-
-  failed(error: Error): void {
-    this.#failure ??= error;
-    this.#close();
-  }
-
-  arrive(item: Buffer | 'end'): void {
-    if (this.#closed) return;
-    this.#arrived.push(item);
-    this.resume();
-  }
-
-  /** Delivers what has arrived, unless nobody listens yet or a partition holds it. */
-  resume(): void {
-    if (this.#events === undefined) return;
-    if (this.#environment.network.isPartitioned(this.to, this.from)) return;
-    while (this.#arrived.length > 0 && !this.#closed) {
-      const item = this.#arrived.shift()!;
-      if (item === 'end') this.#close();
-      else if (item.length > 0) this.#events.data(item, 0, item.length);
-    }
-  }
-
-  /** Runs `step` after the delay, after the earlier ones of this direction. */
-  #later(step: () => void): void {
-    const { clock, prng, delayMs, jitterMs } = this.#environment;
-    const now = clock.now();
-    const arrival = now + delayMs + (jitterMs > 0 ? prng.next() * jitterMs : 0);
-    this.#lastArrivalMs = Math.max(this.#lastArrivalMs, arrival);
-    // Real timers round, so each one takes the oldest step rather than its own.
-    this.#steps.push(step);
-    clock.schedule(this.#lastArrivalMs - now, () => this.#steps.shift()?.());
-  }
-
-  #close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#arrived = [];
-    this.onGone();
-    this.#events?.closed(this.#failure);
+  /** Links two nodes; the accepting one gets its end first. */
+  #pair(
+    from: MemoryNode,
+    to: MemoryNode,
+    { address, accept }: { address: string; accept: (link: Link) => void },
+  ): Link {
+    const near = new MemoryPipe(from, to, this.#wire);
+    const far = new MemoryPipe(to, from, this.#wire);
+    near.join(far);
+    far.join(near);
+    this.#wire.pipes.add(near).add(far);
+    const link = (pipe: MemoryPipe, dialled: boolean) => {
+      const { name } = pipe.to;
+      const remote = { name, fingerprint: `memory:${name}` };
+      return new MuxLink({ pipe, remote, dialled, address });
+    };
+    accept(link(far, false));
+    return link(near, true);
   }
 }

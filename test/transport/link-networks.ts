@@ -1,5 +1,6 @@
-// The networks that links are tested on: TLS and QUIC on loopback, TLS with bulk sockets and without,
-// and the simulated one, which is sound, or faulty with one order or with one for each stream. Nothing of the layers above is needed.
+// The networks that links are tested on: TLS and QUIC on loopback, TLS with bulk sockets and
+// without, and the simulated one: sound, or faulty with one order or with one for each stream.
+// Nothing of the layers above is needed.
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
