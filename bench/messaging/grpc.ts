@@ -82,7 +82,7 @@ function startEcho({ certificatePem, privateKeyPem }: Credentials): Promise<{ po
 async function main(): Promise<void> {
   const { server, client } = await createCredentials();
   const { ready, pid, stop } = await startServer<{ port: number }>(import.meta.filename, server);
-  const stub = new grpc.Client(
+  const caller = new grpc.Client(
     `127.0.0.1:${ready.port}`,
     grpc.credentials.createSsl(Buffer.from(client.caPem)),
     { ...LIMITS, 'grpc.ssl_target_name_override': SERVER_NAME },
@@ -91,14 +91,14 @@ async function main(): Promise<void> {
     readWorkload<MessagingWorkload>(),
     (bytes) =>
       new Promise((resolve, reject) => {
-        stub.makeUnaryRequest(PATH, same, same, bytes, (error, response) => {
+        caller.makeUnaryRequest(PATH, same, same, bytes, (error, response) => {
           if (error === null) resolve(response);
           else reject(error);
         });
       }),
     pid,
   );
-  stub.close();
+  caller.close();
   await stop();
   report(figures);
 }

@@ -3,7 +3,6 @@
 import { sumLanes } from './vectors';
 
 /** out = a ∘ b, or a ∘ conj(b). `out` may be `a` or `b`. */
-// @ts-ignore: decorator
 @inline
 function multiply(rows: usize, dim: usize, a: usize, b: usize, out: usize, conj: bool): void {
   const half = dim >> 1;

@@ -7,7 +7,6 @@ export const MR: usize = 6;
 export const NR: usize = 8;
 
 /** target[p·width + r] = source[r·ld + p] for four rows r: transposes four by four. */
-// @ts-ignore: decorator
 @inline
 function transpose4(source: usize, ld: usize, k: usize, target: usize, width: usize): void {
   const s1 = source + ld;
@@ -39,7 +38,6 @@ function transpose4(source: usize, ld: usize, k: usize, target: usize, width: us
 }
 
 /** The same for two rows. */
-// @ts-ignore: decorator
 @inline
 function transpose2(source: usize, ld: usize, k: usize, target: usize, width: usize): void {
   const s1 = source + ld;

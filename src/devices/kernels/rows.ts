@@ -2,7 +2,6 @@
 // 32-bit pointers, rows of a batch lie one after the other. `dim` is in floats.
 import { sumLanes } from './vectors';
 
-// @ts-ignore: decorator
 @inline
 function pointerAt(pointers: usize, i: usize): usize {
   return load<u32>(pointers + (i << 2)) as usize;

@@ -71,14 +71,12 @@ function tile(k: usize, a: usize, b: usize, c: usize, ldc: usize, accumulate: bo
   }
 }
 
-// @ts-ignore: decorator
 @inline
 function storePair(c: usize, left: v128, right: v128): void {
   v128.store(c, left);
   v128.store(c, right, 16);
 }
 
-// @ts-ignore: decorator
 @inline
 function storeSum(c: usize, left: v128, right: v128): void {
   v128.store(c, f32x4.add(v128.load(c), left));

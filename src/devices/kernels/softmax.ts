@@ -27,7 +27,6 @@ const EXP = memory.data<f32>([
  * e^x for x ≤ 0, relative error below 1e-6 (Cephes expf: x = n·ln 2 + r, ln 2 in two parts,
  * degree 5 in r). −Infinity gives 0, not-a-number stays.
  */
-// @ts-ignore: decorator
 @inline
 function exp(x: v128): v128 {
   const underflow = v128.load(EXP);
@@ -93,7 +92,6 @@ function maximum(n: usize, s: usize, start: f32): f32 {
   return most;
 }
 
-// @ts-ignore: decorator
 @inline
 function expOne(x: f32): f32 {
   return f32x4.extract_lane(exp(f32x4.splat(x)), 0);
