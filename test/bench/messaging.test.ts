@@ -1,24 +1,11 @@
 // The messaging bench on tiny input: it ends with the line that scripts read, and what needs
 // nothing but this repository takes part.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import path from 'node:path';
 import { test } from 'node:test';
-
-const ROOT = path.dirname(path.dirname(import.meta.dirname));
+import { quickRun } from './quick-run.ts';
 
 test('the messaging bench runs on tiny input', () => {
-  const run = spawnSync(process.execPath, ['bench/run.ts', 'messaging', '--quick', '--json'], {
-    cwd: ROOT,
-    encoding: 'utf8',
-    timeout: 120_000,
-  });
-  assert.equal(run.status, 0, run.stderr);
-  const result = JSON.parse(run.stdout.trimEnd().split('\n').at(-1) ?? '') as {
-    workload: string;
-    medians: Record<string, Record<string, number>>;
-    ratios: Record<string, number | string>;
-  };
+  const result = quickRun('messaging');
   assert.match(result.workload, /^[0-9a-f]{64}$/);
   assert.deepEqual(Object.keys(result.ratios), ['M1', 'M2', 'M3a', 'M3b', 'M4a', 'M4b', 'M5']);
   for (const contestant of ['flotilla', 'framed-tls']) {

@@ -1,19 +1,10 @@
 // The ring's bench runs on tiny input and ends with the line that scripts read.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import path from 'node:path';
 import { test } from 'node:test';
-
-const root = path.dirname(path.dirname(import.meta.dirname));
+import { quickRun } from './quick-run.ts';
 
 test('the ring bench prints workload, machine, medians and ratios as its last line', () => {
-  const run = spawnSync(process.execPath, ['bench/run.ts', 'ring', '--quick', '--json'], {
-    cwd: root,
-    encoding: 'utf8',
-    timeout: 120_000,
-  });
-  assert.equal(run.status, 0, run.stderr);
-  const line = JSON.parse(run.stdout.trimEnd().split('\n').at(-1) ?? '') as Record<string, unknown>;
+  const line = quickRun('ring');
   assert.deepEqual(Object.keys(line), ['workload', 'machine', 'medians', 'ratios']);
   assert.match(String(line['workload']), /^[0-9a-f]{64}$/);
   assert.match(String(line['machine']), /cores.*Node v/);
