@@ -5,6 +5,7 @@ import { frameInvalid } from '../wire/index.ts';
 import { ReceiveCredit, SendCredit } from './credit.ts';
 import { CHANNEL_CREDIT, MAX_CHANNEL_STREAMS, MAX_CHANNEL_WAITERS } from './defaults.ts';
 import { laneFull } from './errors.ts';
+import { doesNotFit, ReceiveLine, ReceiveWait } from './receive-line.ts';
 import { Wait, waitCancelled } from './wait.ts';
 import type { ReceiveStream, SendStream, SendStreamEvents } from '../transport/index.ts';
 import type { LaneCounters } from './metrics.ts';
@@ -14,6 +15,21 @@ export interface ChannelOptions {
   /** How long to wait for credit and for the connection, or for a message. @default 30 000 */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+}
+
+export interface ReceiveOptions extends ChannelOptions {
+  /**
+   * Where to put the message, e.g. a view of WASM memory: who uses the same memory again spares the
+   * making of new memory for each message. Who waits when the message begins to arrive has it put
+   * there as it comes. A longer message rejects with `memory_too_small` and stays for the next one.
+   */
+  readonly into?: Uint8Array;
+}
+
+/** A channel of raw bytes. */
+export interface RawChannel extends Channel<Uint8Array> {
+  /** As on any channel; with `into`, the part of that memory that the message takes. */
+  receive(options?: ReceiveOptions): Promise<Uint8Array>;
 }
 
 /** What a channel carries, e.g. bytes; the format on the stream is `ChannelWriter`'s. */
@@ -75,8 +91,8 @@ export class LaneChannel<T> implements Channel<T> {
   readonly #components: ChannelComponents<T>;
   readonly #received = new BoundedQueue<Received<T>>(MAX_RECEIVED);
   #heldBytes = 0;
-  /** Receivers that wait for a message, in order; nothing is held while there are any. */
-  readonly #receivers = new Set<Wait<T>>();
+  /** Nothing is held while there are any. */
+  readonly #receivers = new ReceiveLine<T, Source>();
   /** Senders that wait for credit, in order. */
   readonly #senders = new Set<SendWait<T>>();
   /** Senders whose message is written but has not left. */
@@ -125,11 +141,17 @@ export class LaneChannel<T> implements Channel<T> {
     return wait.promise;
   }
 
-  receive(options: ChannelOptions = {}): Promise<T> {
-    const ready = this.#received.poll();
+  receive(options: ReceiveOptions = {}): Promise<T> {
+    const { into } = options;
+    const ready = this.#received.peek();
     if (ready !== undefined) {
+      if (into !== undefined && ready.size > into.length) {
+        return Promise.reject(doesNotFit(ready.size, into));
+      }
+      this.#received.poll();
       this.#forget(ready);
-      return Promise.resolve(this.#taken(ready));
+      const message = this.#taken(ready);
+      return Promise.resolve(into === undefined ? message : copyInto(message, into));
     }
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     const { signal } = options;
@@ -138,7 +160,8 @@ export class LaneChannel<T> implements Channel<T> {
       const { peer, label } = this.#components;
       return Promise.reject(laneFull(peer, label, MAX_CHANNEL_WAITERS));
     }
-    const wait = new Wait<T>(this.#components, this.#limits(options), this.#receivers);
+    const wait = new ReceiveWait<T>(this.#components, this.#limits(options), this.#receivers);
+    wait.into = into;
     this.#receivers.add(wait);
     return wait.promise;
   }
@@ -181,7 +204,13 @@ export class LaneChannel<T> implements Channel<T> {
   /** The other end ended its direction: it has removed the channel. */
   detach(source: Source): void {
     source.open = false;
+    this.#receivers.abandon(source);
     if (this.#sources.delete(source) && this.#sources.size === 0) this.#removedThere();
+  }
+
+  /** Memory of a receiver for the message of `length` bytes that `source` is bringing. */
+  lend(source: Source, length: number, withdraw: () => void): Uint8Array | undefined {
+    return this.#receivers.lend(source, length, withdraw);
   }
 
   /** A message of `size` bytes arrived. Throws `frame_invalid` when there was no credit for it. */
@@ -195,7 +224,8 @@ export class LaneChannel<T> implements Channel<T> {
       return;
     }
     const item = { message, size, source };
-    for (const receiver of this.#receivers) {
+    const receiver = this.#receivers.take(source);
+    if (receiver !== undefined) {
       receiver.resolve(this.#taken(item));
       return;
     }
@@ -210,7 +240,7 @@ export class LaneChannel<T> implements Channel<T> {
     if (this.#closed !== undefined) return;
     this.#closed = error;
     this.#rejectSenders(error);
-    for (const receiver of this.#receivers) receiver.reject(error);
+    this.#receivers.reject(error);
   }
 
   /** True when the message has left already. */
@@ -323,6 +353,13 @@ export class LaneChannel<T> implements Channel<T> {
     const message = `${end} removed ${label} with ${peer}`;
     return new FlotillaError('channel_removed', message, { details: { peer, channel: label } });
   }
+}
+
+/** The part of `into` that a message of raw bytes takes. */
+function copyInto<T>(message: T, into: Uint8Array): T {
+  if (!(message instanceof Uint8Array)) return message;
+  into.set(message);
+  return into.subarray(0, message.length) as T & Uint8Array;
 }
 
 export type { Source };

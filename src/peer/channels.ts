@@ -90,6 +90,7 @@ export class Channels {
     }
     const framed = address.lane === 'data';
     return {
+      lend: (length, withdraw) => channel.lend(source, length, withdraw),
       message: (buffer, start, end, bytes) => {
         const size = end - start + (bytes?.length ?? 0);
         const message = framed

@@ -14,8 +14,10 @@ export const PEER_DEFAULTS = {
   maxPartialBytes: WIRE_DEFAULTS.maxPartialBytes,
   /** Calls towards one peer that wait for their answer. */
   maxPendingCalls: 65_536,
-  /** Calls of one peer that run here at once; more are answered with `lane_full`. */
+  /** Handlers of one peer's calls that run at once; more calls are answered with `lane_full`. */
   maxInboundCalls: 65_536,
+  /** Bytes of their requests: above it, no further call of the peer begins before one ends. */
+  maxInboundBytes: 256 * MIB,
   /** Bytes of a lane that wait for the connection; a lane over it takes no further message. */
   maxQueuedBytes: 256 * MIB,
   /** Messages of a control kind, or of a channel, that wait. */

@@ -10,6 +10,8 @@ export const PEER_ERRORS = {
   protocol_version: 'Two nodes share no version of the protocol.',
   lane_full: 'A lane takes no more at the moment; the sender has to slow down or retry later.',
   channel_removed: 'A channel was removed at this end or the other; nothing passes through it.',
+  memory_too_small:
+    'A message is longer than the memory that its receiver brought; the next receiver gets it.',
   relay_unreachable:
     'A relayed message found no way to its target: no link, no receiver, or too many hops.',
   connection_duplicate: 'Two nodes dialled each other at once; the other connection stays.',

@@ -1,4 +1,5 @@
 // What a call carries and what a handler gets: the words that every layer above uses.
+import { messageMemory } from '../wire/index.ts';
 
 /** A small MessagePack body and, beside it, raw bytes that are never re-encoded. */
 export interface Payload {
@@ -38,4 +39,13 @@ export type ControlHandler = (body: unknown, peer: string) => void;
 
 export function payloadOf(body: unknown, bytes: Uint8Array | undefined): Payload {
   return bytes === undefined ? { body } : { body, bytes };
+}
+
+/**
+ * Gives the memory of received bytes back, for messages that come later: worth it from 16 KiB on,
+ * for whoever is done with them at once. Nobody may touch them afterwards, nor any view of their
+ * buffer. Does nothing with memory that no message came in, or that was given back before.
+ */
+export function releaseBytes(bytes: Uint8Array | undefined): void {
+  if (bytes !== undefined) messageMemory.release(bytes);
 }

@@ -40,6 +40,7 @@ export interface PeerHostOptions extends Partial<PeerLimits> {
   readonly versions?: VersionRange;
 }
 
+const NO_OPTIONS: CallOptions = {};
 const RESERVED_KINDS = new Set(['hello', 'welcome']);
 
 export class PeerHost implements RpcHost {
@@ -158,18 +159,19 @@ export class PeerHost implements RpcHost {
     name: string,
     procedure: string,
     request: Payload,
-    options: CallOptions = {},
+    options: CallOptions = NO_OPTIONS,
   ): Promise<Payload> {
-    const timeoutMs = options.timeoutMs ?? this.#options.callTimeoutMs;
-    const deadlineMs = this.#components.clock.now() + timeoutMs;
-    const wait = { deadlineMs, signal: options.signal };
     const peer = this.#peers.get(name);
-    if (peer !== undefined) return peer.call(procedure, request, wait);
+    if (peer !== undefined) return peer.call(procedure, request, options);
+    const { clock } = this.#components;
+    const deadlineMs = clock.now() + (options.timeoutMs ?? this.#options.callTimeoutMs);
+    const wait = { deadlineMs, signal: options.signal };
     if (this.#stopped !== undefined) return Promise.reject(this.#stopError());
     if (name === this.name) return this.#local.call(procedure, request, wait);
-    return this.#dialler
-      .wait(name, { procedure, ...wait })
-      .then((found) => found.call(procedure, request, wait));
+    return this.#dialler.wait(name, { procedure, ...wait }).then((found) => {
+      const timeoutMs = deadlineMs - clock.now();
+      return found.call(procedure, request, { ...options, timeoutMs });
+    });
   }
 
   /** Fire-and-forget. False without a live connection, or when the queue of the kind is full. */

@@ -30,11 +30,11 @@ import type {
   StreamReader,
 } from '../transport/index.ts';
 import type { MessageSink } from '../wire/index.ts';
-import type { Channel } from './channel.ts';
+import type { Channel, RawChannel } from './channel.ts';
 import type { Greeting, VersionRange } from './handshake.ts';
 import type { LaneAddress } from './lanes.ts';
 import type { PeerMetrics } from './metrics.ts';
-import type { ControlHandler, Handler, Payload } from './payload.ts';
+import type { CallOptions, ControlHandler, Handler, Payload } from './payload.ts';
 import type { RelayFrame } from './relay.ts';
 import type { RelayContent } from './relay-lane.ts';
 import type { RelayHeader } from './relay-messages.ts';
@@ -45,6 +45,7 @@ export interface PeerLimits {
   readonly maxPartialBytes: number;
   readonly maxPendingCalls: number;
   readonly maxInboundCalls: number;
+  readonly maxInboundBytes: number;
   readonly maxQueuedBytes: number;
   readonly maxControlBytes: number;
   readonly laneCapacity: number;
@@ -208,11 +209,7 @@ export class Peer {
     return this.ready;
   }
 
-  call(
-    procedure: string,
-    request: Payload,
-    options: { deadlineMs: number; signal?: AbortSignal | undefined },
-  ): Promise<Payload> {
+  call(procedure: string, request: Payload, options: CallOptions = {}): Promise<Payload> {
     return this.#client.call(procedure, request, options);
   }
 
@@ -231,17 +228,17 @@ export class Peer {
   }
 
   /** Untagged bulk bytes. */
-  get raw(): Channel<Uint8Array> {
+  get raw(): RawChannel {
     return this.#channels.raw({ lane: 'raw' });
   }
 
   /** Bulk bytes of one communicator (u64). */
-  communicator(id: bigint): Channel<Uint8Array> {
+  communicator(id: bigint): RawChannel {
     return this.#channels.raw({ lane: 'communicator', id });
   }
 
   /** Bulk bytes of one tag (u64), so that transfers run side by side. */
-  tag(id: bigint): Channel<Uint8Array> {
+  tag(id: bigint): RawChannel {
     return this.#channels.raw({ lane: 'tag', id });
   }
 

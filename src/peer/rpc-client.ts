@@ -5,13 +5,14 @@ import { decodeBody, encodeBody, frameInvalid, readU32 } from '../wire/index.ts'
 import { MAX_NAME_BYTES, MAX_PROCEDURES } from './defaults.ts';
 import { laneFull } from './errors.ts';
 import { checkHead, checkSize, sizeOf, writeMessage } from './message-writer.ts';
+import { OpenCall, OpenCalls } from './open-calls.ts';
 import { payloadOf } from './payload.ts';
 import { ANSWER_BYTES, RPC, readError, writeAnswer, writeRequest } from './rpc-messages.ts';
-import type { Clock, Deadlines, Expirable } from '../core/index.ts';
+import type { Clock, Deadlines } from '../core/index.ts';
 import type { SendStream } from '../transport/index.ts';
 import type { MessageSink } from '../wire/index.ts';
 import type { LaneCounters } from './metrics.ts';
-import type { Payload } from './payload.ts';
+import type { CallOptions, Payload } from './payload.ts';
 
 export interface RpcClientComponents {
   readonly peer: string;
@@ -26,13 +27,14 @@ export interface RpcClientLimits {
   readonly maxMessageBytes: number;
   readonly maxPendingCalls: number;
   readonly maxQueuedBytes: number;
+  readonly callTimeoutMs: number;
 }
 
 const MAX_REMAINING_MS = 0xffffffff;
 
 export class RpcClient implements MessageSink {
   readonly #components: RpcClientComponents;
-  readonly #pending = new Map<number, PendingCall>();
+  readonly #pending: OpenCalls<PendingCall>;
   /** Numbers of the procedures that this connection has named. */
   readonly #procedures = new Map<string, number>();
   limits: RpcClientLimits;
@@ -43,6 +45,7 @@ export class RpcClient implements MessageSink {
 
   constructor(components: RpcClientComponents, limits: RpcClientLimits) {
     this.#components = components;
+    this.#pending = new OpenCalls(components.clock, components.deadlines);
     this.limits = limits;
   }
 
@@ -50,27 +53,21 @@ export class RpcClient implements MessageSink {
     return this.#pending.size;
   }
 
-  /** Sends a call that has to be answered before `deadlineMs` (on the clock's `now`). */
-  call(
-    procedure: string,
-    request: Payload,
-    { deadlineMs, signal }: { deadlineMs: number; signal?: AbortSignal | undefined },
-  ): Promise<Payload> {
+  /** Sends a call that has to be answered within `timeoutMs`. */
+  call(procedure: string, request: Payload, options: CallOptions): Promise<Payload> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
+    const { signal, timeoutMs = this.limits.callTimeoutMs } = options;
     if (signal?.aborted) return Promise.reject(cancelled(procedure, signal));
     const id = this.#nextId;
     try {
-      this.#send(id, procedure, request, deadlineMs);
+      this.#send({ id, procedure, timeoutMs }, request);
     } catch (error) {
       return Promise.reject(error);
     }
-    this.#nextId = id === 0xffffffff ? 1 : id + 1;
-    const call = new PendingCall(id, procedure, this);
+    this.#nextId = this.#idAfter(id);
     const promise = new Promise<Payload>(capture);
-    call.resolve = captured.resolve;
-    call.reject = captured.reject;
-    this.#pending.set(id, call);
-    call.tick = this.#components.deadlines.add(call, deadlineMs);
+    const call = new PendingCall(this, { id, procedure, timeoutMs });
+    this.#pending.add(call);
     if (signal !== undefined) call.listen(signal);
     return promise;
   }
@@ -98,7 +95,7 @@ export class RpcClient implements MessageSink {
   close(error: FlotillaError): void {
     if (this.#closed !== undefined) return;
     this.#closed = error;
-    for (const call of [...this.#pending.values()]) {
+    for (const call of this.#pending.all()) {
       this.#settle(call);
       call.reject(error);
     }
@@ -106,22 +103,29 @@ export class RpcClient implements MessageSink {
 
   /** Gives a call up and tells the peer, which need not finish it. */
   abandon(call: PendingCall, error: FlotillaError): void {
-    if (this.#pending.get(call.id) !== call) return;
-    this.#settle(call);
+    if (!this.#settle(call)) return;
     call.reject(error);
     if (this.#stream !== undefined) {
       writeMessage(this.#stream, { fieldsEnd: writeAnswer(RPC.cancel, call.id) });
     }
   }
 
-  #settle(call: PendingCall): void {
-    this.#pending.delete(call.id);
-    this.#components.deadlines.remove(call, call.tick);
+  #settle(call: PendingCall): boolean {
     call.unlisten();
+    return this.#pending.delete(call);
   }
 
-  #send(id: number, procedure: string, request: Payload, deadlineMs: number): void {
-    const { peer, clock, requests } = this.#components;
+  /** The next number that no open call has. */
+  #idAfter(id: number): number {
+    let next = id;
+    do {
+      next = next === 0xffffffff ? 1 : next + 1;
+    } while (this.#pending.get(next) !== undefined);
+    return next;
+  }
+
+  #send({ id, procedure, timeoutMs }: CallIdentity, request: Payload): void {
+    const { peer, requests } = this.#components;
     const { maxMessageBytes, maxPendingCalls, maxQueuedBytes } = this.limits;
     this.#stream ??= this.#components.openStream();
     if (this.#pending.size >= maxPendingCalls) {
@@ -132,8 +136,7 @@ export class RpcClient implements MessageSink {
       requests.drops++;
       throw laneFull(peer, 'requests', maxQueuedBytes);
     }
-    const remainingMs = Math.ceil(deadlineMs - clock.now());
-    if (remainingMs <= 0) throw expired(procedure, peer);
+    if (!(timeoutMs > 0)) throw expired(procedure, peer);
     let number = this.#procedures.get(procedure);
     const name = number === undefined ? encodeName(procedure) : undefined;
     number ??= this.#procedures.size;
@@ -142,7 +145,7 @@ export class RpcClient implements MessageSink {
     const fieldsEnd = writeRequest({
       id,
       procedure: number,
-      remainingMs: Math.min(remainingMs, MAX_REMAINING_MS),
+      remainingMs: Math.min(Math.ceil(timeoutMs), MAX_REMAINING_MS),
       name,
     });
     const message = { fieldsEnd, body, bytes: request.bytes };
@@ -155,7 +158,6 @@ export class RpcClient implements MessageSink {
     requests.sentBytes += size;
   }
 
-  /** Called by the deadlines' sweep. */
   expired(call: PendingCall): void {
     this.abandon(call, expired(call.procedure, this.#components.peer));
   }
@@ -172,18 +174,22 @@ function capture(resolve: Resolve, reject: Reject): void {
   captured.reject = reject;
 }
 
-class PendingCall implements Expirable {
+interface CallIdentity {
   readonly id: number;
   readonly procedure: string;
+  readonly timeoutMs: number;
+}
+
+class PendingCall extends OpenCall {
+  readonly procedure: string;
   readonly #client: RpcClient;
-  resolve: Resolve = captured.resolve;
-  reject: Reject = captured.reject;
-  tick = 0;
+  readonly resolve: Resolve = captured.resolve;
+  readonly reject: Reject = captured.reject;
   #signal: AbortSignal | undefined;
   #onAbort: (() => void) | undefined;
 
-  constructor(id: number, procedure: string, client: RpcClient) {
-    this.id = id;
+  constructor(client: RpcClient, { id, procedure, timeoutMs }: CallIdentity) {
+    super(id, timeoutMs);
     this.procedure = procedure;
     this.#client = client;
   }

@@ -5,10 +5,11 @@ import { decodeBody, encodeBody, frameInvalid, readU32 } from '../wire/index.ts'
 import { BULK_ANSWER_BYTES, MAX_PROCEDURES } from './defaults.ts';
 import { laneFull } from './errors.ts';
 import { checkHead, checkSize, sizeOf, writeMessage } from './message-writer.ts';
+import { OpenCall, OpenCalls } from './open-calls.ts';
 import { payloadOf } from './payload.ts';
 import { ANSWER_BYTES, errorBody, NAMED, REQUEST_BYTES, RPC, writeAnswer } from './rpc-messages.ts';
 import { expired } from './rpc-client.ts';
-import type { Clock, Deadlines, Expirable, Logger } from '../core/index.ts';
+import type { Clock, Deadlines, Logger } from '../core/index.ts';
 import type { SendStream } from '../transport/index.ts';
 import type { MessageSink } from '../wire/index.ts';
 import type { LaneCounters } from './metrics.ts';
@@ -30,6 +31,7 @@ export interface RpcServerComponents {
 export interface RpcServerLimits {
   readonly maxMessageBytes: number;
   readonly maxInboundCalls: number;
+  readonly maxInboundBytes: number;
   readonly maxQueuedBytes: number;
 }
 
@@ -41,7 +43,10 @@ export class RpcServer implements MessageSink {
   limits: RpcServerLimits;
   /** Names of the procedures by the caller's number. */
   readonly #procedures: string[] = [];
-  readonly #running = new Map<number, InboundCall>();
+  readonly #running: OpenCalls<InboundCall>;
+  /** Handlers that have not returned, and their requests' bytes: also of calls given up since. */
+  #busyHandlers = 0;
+  #busyBytes = 0;
   #stream: SendStream | undefined;
   #bulkStream: SendStream | undefined;
   #closed: FlotillaError | undefined;
@@ -49,7 +54,13 @@ export class RpcServer implements MessageSink {
 
   constructor(components: RpcServerComponents, limits: RpcServerLimits) {
     this.#components = components;
+    this.#running = new OpenCalls(components.clock, components.deadlines);
     this.limits = limits;
+  }
+
+  /** The caller's verified name. */
+  get peer(): string {
+    return this.#components.peer;
   }
 
   get runningCalls(): number {
@@ -60,7 +71,8 @@ export class RpcServer implements MessageSink {
   message(buffer: Uint8Array, start: number, end: number, bytes: Uint8Array | undefined): void {
     const { requests } = this.#components;
     requests.receivedMessages++;
-    requests.receivedBytes += end - start + (bytes?.length ?? 0);
+    const size = end - start + (bytes?.length ?? 0);
+    requests.receivedBytes += size;
     const type = buffer[start];
     if (type === RPC.cancel && end - start === ANSWER_BYTES) {
       this.#cancel(readU32(buffer, start + 4));
@@ -75,17 +87,18 @@ export class RpcServer implements MessageSink {
     const procedure = this.#procedures[number];
     if (procedure === undefined) throw frameInvalid(`a request for procedure number ${number}`);
     const id = readU32(buffer, start + 4);
-    if (this.#running.has(id)) throw frameInvalid(`request ${id} twice`);
+    if (this.#running.get(id) !== undefined) throw frameInvalid(`request ${id} twice`);
     const body = decodeBody(buffer, bodyAt, end);
-    const call = new InboundCall(this, { id, procedure, peer: this.#components.peer });
-    this.#run(call, payloadOf(body, bytes), readU32(buffer, start + 8));
+    const timeoutMs = readU32(buffer, start + 8);
+    const call = new InboundCall(this, { id, procedure, timeoutMs, size });
+    this.#run(call, payloadOf(body, bytes));
   }
 
   /** Aborts what runs; its answers have nowhere to go. */
   close(error: FlotillaError): void {
     if (this.#closed !== undefined) return;
     this.#closed = error;
-    for (const call of [...this.#running.values()]) this.#stopCall(call, error);
+    for (const call of this.#running.all()) this.#stopCall(call, error);
   }
 
   /** The caller's deadline passed: it has given up by itself. */
@@ -107,9 +120,9 @@ export class RpcServer implements MessageSink {
     return nameEnd;
   }
 
-  #run(call: InboundCall, request: Payload, remainingMs: number): void {
+  #run(call: InboundCall, request: Payload): void {
     const { handlers, peer, name } = this.#components;
-    const { maxInboundCalls, maxQueuedBytes } = this.limits;
+    const { maxInboundCalls, maxInboundBytes, maxQueuedBytes } = this.limits;
     const queuedBytes = (this.#stream?.queuedBytes ?? 0) + (this.#bulkStream?.queuedBytes ?? 0);
     if (queuedBytes > maxQueuedBytes) {
       // Who goes on asking without reading even the refusals costs memory without end.
@@ -123,9 +136,11 @@ export class RpcServer implements MessageSink {
       this.#fail(call, unknownProcedure(name, call.procedure));
       return;
     }
-    if (this.#running.size >= maxInboundCalls) {
+    const tooMany = this.#busyHandlers >= maxInboundCalls;
+    if (tooMany || this.#busyBytes > maxInboundBytes) {
       this.#components.requests.drops++;
-      this.#fail(call, laneFull(name, `requests of ${peer}`, maxInboundCalls));
+      const limit = tooMany ? maxInboundCalls : maxInboundBytes;
+      this.#fail(call, laneFull(name, `requests of ${peer}`, limit));
       return;
     }
     let result: Payload | Promise<Payload>;
@@ -135,31 +150,30 @@ export class RpcServer implements MessageSink {
       this.#fail(call, error);
       return;
     }
-    if (result instanceof Promise) void this.#finishLater(call, result, remainingMs);
+    if (result instanceof Promise) void this.#finishLater(call, result);
     else this.#answer(call, result);
   }
 
-  async #finishLater(call: InboundCall, result: Promise<Payload>, remainingMs: number) {
-    const { clock, deadlines } = this.#components;
-    this.#running.set(call.id, call);
-    call.tick = deadlines.add(call, clock.now() + remainingMs);
+  async #finishLater(call: InboundCall, result: Promise<Payload>): Promise<void> {
+    this.#running.add(call);
+    this.#busyHandlers++;
+    this.#busyBytes += call.size;
     try {
       const payload = await result;
       if (this.#release(call)) this.#answer(call, payload);
     } catch (error) {
       if (this.#release(call)) this.#fail(call, error);
+    } finally {
+      this.#busyHandlers--;
+      this.#busyBytes -= call.size;
     }
   }
 
   /** True when somebody still waits for the call. */
   #release(call: InboundCall): boolean {
-    if (this.#running.get(call.id) !== call) {
-      this.lateAnswers++;
-      return false;
-    }
-    this.#running.delete(call.id);
-    this.#components.deadlines.remove(call, call.tick);
-    return true;
+    if (this.#running.delete(call)) return true;
+    this.lateAnswers++;
+    return false;
   }
 
   #cancel(id: number): void {
@@ -170,10 +184,7 @@ export class RpcServer implements MessageSink {
   }
 
   #stopCall(call: InboundCall, error: FlotillaError): void {
-    if (this.#running.get(call.id) !== call) return;
-    this.#running.delete(call.id);
-    this.#components.deadlines.remove(call, call.tick);
-    call.abort(error);
+    if (this.#running.delete(call)) call.abort(error);
   }
 
   #answer(call: InboundCall, payload: Payload): void {
@@ -239,20 +250,30 @@ export function unknownProcedure(name: string, procedure: string): FlotillaError
   });
 }
 
-/** One call that runs here, and what its handler sees of it. */
-class InboundCall implements CallContext, Expirable {
+interface InboundIdentity {
   readonly id: number;
   readonly procedure: string;
-  readonly peer: string;
+  readonly timeoutMs: number;
+  readonly size: number;
+}
+
+/** One call that runs here, and what its handler sees of it. */
+class InboundCall extends OpenCall implements CallContext {
+  readonly procedure: string;
+  /** Bytes of the request, which its handler may hold. */
+  readonly size: number;
   readonly #server: RpcServer;
   #controller: AbortController | undefined;
-  tick = 0;
 
-  constructor(server: RpcServer, call: { id: number; procedure: string; peer: string }) {
+  constructor(server: RpcServer, call: InboundIdentity) {
+    super(call.id, call.timeoutMs);
+    this.size = call.size;
     this.#server = server;
-    this.id = call.id;
     this.procedure = call.procedure;
-    this.peer = call.peer;
+  }
+
+  get peer(): string {
+    return this.#server.peer;
   }
 
   get signal(): AbortSignal {

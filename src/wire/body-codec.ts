@@ -24,12 +24,16 @@ export interface EncodedBody {
 }
 
 const MODE = REUSE_BUFFER_MODE | RESET_BUFFER_MODE;
+/** The token of nil: the body of many a call that carries bytes only. */
+const NIL = 0xc0;
+const NIL_BODY: EncodedBody = { buffer: Uint8Array.of(NIL), start: 0, end: 1 };
 const EMPTY: EncodedBody = { buffer: new Uint8Array(0), start: 0, end: 0 };
 const encoded = { buffer: EMPTY.buffer, start: 0, end: 0 };
 
 /** Encodes into a shared scratch buffer; `undefined` is no bytes. Throws `body_unencodable`. */
 export function encodeBody(body: unknown): EncodedBody {
   if (body === undefined) return EMPTY;
+  if (body === null) return NIL_BODY;
   try {
     const target = packr.pack(body, MODE) as Buffer & { start: number; end: number };
     encoded.buffer = target;
@@ -48,6 +52,7 @@ const span = { start: 0, end: 0 };
 /** Decodes `buffer[start, end)`; binary values are copies. Throws `frame_invalid`. */
 export function decodeBody(buffer: Uint8Array, start = 0, end = buffer.length): unknown {
   if (start === end) return undefined;
+  if (end - start === 1 && buffer[start] === NIL) return null;
   checkBody(buffer, start, end);
   span.start = start;
   span.end = end;

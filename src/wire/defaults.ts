@@ -39,3 +39,9 @@ export const POOL_IDLE_BYTES = 4 * MIB;
 
 /** A buffer more than this many times its class is dropped rather than kept. */
 export const POOL_OVERSIZE_FACTOR = 4;
+
+/** Received messages from this size on lie in memory that can be given back for later ones. */
+export const RECYCLED_MIN_BYTES = 16 * KIB;
+
+/** Memory that was given back and waits for a message, in the whole process. */
+export const IDLE_MEMORY_BYTES = 64 * MIB;

@@ -10,6 +10,7 @@ export {
   writeFramedPrefix,
   writeRawPrefix,
 } from './message-decoder.ts';
+export { messageMemory } from './message-memory.ts';
 export {
   frameInvalid,
   MUX_FLAGS,

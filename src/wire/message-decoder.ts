@@ -1,6 +1,7 @@
 // Cuts a stream's bytes into messages: framed `[length u64][head length u32][head][bytes]` or raw
 // `[length u64][bytes]`, little-endian. Lengths meet the limits first; memory follows the bytes.
 import { FIRST_PARTIAL_BYTES, PARTIAL_GROWTH, POOLED_BYTES } from './defaults.ts';
+import { messageMemory } from './message-memory.ts';
 import { frameInvalid, readU32, writeU32 } from './mux-frame.ts';
 
 /** Memory that unfinished messages of one peer hold together, and the limits on one message. */
@@ -38,6 +39,11 @@ export interface MessageSink {
    * `bytes` is the receiver's own memory, to keep, at offset 0 of its buffer when over 4 KiB.
    */
   message(buffer: Uint8Array, start: number, end: number, bytes: Uint8Array | undefined): void;
+  /**
+   * Memory of `length` bytes that somebody lends to the raw message that is arriving: it is handed
+   * over there. Asked for as bytes come, until it is lent. `withdraw` takes it back before that.
+   */
+  lend?(length: number, withdraw: () => void): Uint8Array | undefined;
 }
 
 const LENGTH_BYTES = 8;
@@ -66,11 +72,14 @@ export function writeRawPrefix(target: Uint8Array, at: number, length: number): 
   writeU32(target, at + 4, Math.floor(length / TWO_32));
 }
 
-/** A part of a message, collected across chunks. */
+/** A part of a message, collected across chunks, in memory of its own or in lent memory. */
 class Collector {
-  #buffer = NOTHING;
+  #buffer: Uint8Array = NOTHING;
   #length = 0;
   #filled = 0;
+  /** What it has of the budget; lent memory counts as its own would, for it may have to go. */
+  #held = 0;
+  lent = false;
 
   get whole(): boolean {
     return this.#filled === this.#length;
@@ -85,7 +94,7 @@ class Collector {
   add(bytes: Uint8Array, span: { start: number; end: number }, budget: ReceiveBudget): number {
     const taken = Math.min(this.#length - this.#filled, span.end - span.start);
     if (taken === 0) return span.start;
-    if (this.#filled + taken > this.#buffer.length) this.#grow(this.#filled + taken, budget);
+    if (this.#filled + taken > this.#held) this.#grow(this.#filled + taken, budget);
     this.#buffer.set(bytes.subarray(span.start, span.start + taken), this.#filled);
     this.#filled += taken;
     return span.start + taken;
@@ -94,19 +103,40 @@ class Collector {
   /** The part, whole; the collector forgets it. */
   finish(budget: ReceiveBudget): Uint8Array {
     const buffer = this.#buffer;
-    budget.give(buffer.length);
+    budget.give(this.#held);
+    this.#held = 0;
     this.#buffer = NOTHING;
+    this.lent = false;
     return buffer;
   }
 
+  /** Goes on in memory that somebody lends. */
+  borrow(memory: Uint8Array): void {
+    this.#move(memory);
+    this.lent = true;
+  }
+
+  /** Gives lent memory back and goes on in memory of its own. */
+  withdraw(): void {
+    if (!this.lent) return;
+    this.lent = false;
+    this.#move(messageMemory.take(this.#held));
+  }
+
   #grow(needed: number, budget: ReceiveBudget): void {
-    const before = this.#buffer;
     const next = Math.max(FIRST_PARTIAL_BYTES, needed * PARTIAL_GROWTH);
     const size = Math.min(this.#length, next);
-    budget.take(size - before.length);
-    const buffer = Buffer.allocUnsafeSlow(size);
-    if (this.#filled > 0) buffer.set(before.subarray(0, this.#filled));
-    this.#buffer = buffer;
+    budget.take(size - this.#held);
+    this.#held = size;
+    if (this.lent) return;
+    const before = this.#buffer;
+    this.#move(messageMemory.take(size));
+    messageMemory.release(before);
+  }
+
+  #move(memory: Uint8Array): void {
+    if (this.#filled > 0) memory.set(this.#buffer.subarray(0, this.#filled));
+    this.#buffer = memory;
   }
 }
 
@@ -159,6 +189,7 @@ export class MessageDecoder {
       span.start = at;
       span.end = end;
       span.start = this.#head.add(bytes, span, this.#budget);
+      if (!this.#bytes.lent && !this.#framed && span.start < end) this.#borrow();
       at = this.#bytes.add(bytes, span, this.#budget);
       if (this.#head.whole && this.#bytes.whole) this.#deliverCollected();
     }
@@ -171,6 +202,13 @@ export class MessageDecoder {
     this.#bytes.finish(this.#budget);
     this.#begun = false;
     this.#prefixFilled = 0;
+  }
+
+  readonly #withdraw = (): void => this.#bytes.withdraw();
+
+  #borrow(): void {
+    const memory = this.#sink.lend?.(this.#bytesLength, this.#withdraw);
+    if (memory !== undefined) this.#bytes.borrow(memory);
   }
 
   #readPrefix(bytes: Uint8Array, start: number, end: number): number {
@@ -218,7 +256,8 @@ export class MessageDecoder {
     if (this.#bytesLength > 0) {
       // Small ones come out of Node's pool, 8-byte aligned; others get memory of their own.
       const length = this.#bytesLength;
-      bytes = length <= POOLED_BYTES ? Buffer.allocUnsafe(length) : Buffer.allocUnsafeSlow(length);
+      if (!this.#framed) bytes = this.#sink.lend?.(length, this.#withdraw);
+      bytes ??= length <= POOLED_BYTES ? Buffer.allocUnsafe(length) : messageMemory.take(length);
       bytes.set(buffer.subarray(headEnd, messageEnd));
     }
     this.#sink.message(buffer, at, headEnd, bytes);

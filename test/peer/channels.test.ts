@@ -2,7 +2,7 @@
 // runtime's lanes are each a test here).
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hasCode } from '../../src/core/index.ts';
+import { FlotillaError, hasCode } from '../../src/core/index.ts';
 import { NETWORK_KINDS, withPair } from './networks.ts';
 import type { Peer } from '../../src/peer/index.ts';
 import type { TestNetwork, TestNode } from './networks.ts';
@@ -135,6 +135,21 @@ for (const kind of NETWORK_KINDS) {
       await assert.rejects(a.tag(77n).receive(), code('peer_disconnected'));
       await assert.rejects(a.tag(1n).send(Uint8Array.of(1)), code('peer_disconnected'));
       await assert.rejects(a.data.receive(), code('peer_disconnected'));
+    });
+  });
+
+  test(`${kind}: so does an end that comes without a word of the channels`, async () => {
+    await withPeers(kind, async ({ a, b, network }) => {
+      const tags = [1n, 2n, 3n, 4n];
+      for (const tag of tags) {
+        await network.settle(b.tag(tag).send(Uint8Array.of(1)));
+        await network.settle(a.tag(tag).receive());
+      }
+      const outcomes = Promise.allSettled(tags.map((tag) => a.tag(tag).receive()));
+      b.destroy(new FlotillaError('frame_invalid', 'nonsense'));
+      for (const outcome of await network.settle(outcomes)) {
+        assert.ok(outcome.status === 'rejected' && hasCode(outcome.reason, 'peer_disconnected'));
+      }
     });
   });
 

@@ -51,7 +51,7 @@ for (const kind of NETWORK_KINDS) {
       }
       assert.ok(signals.every(({ aborted }) => aborted));
       assert.equal(lost.length, 1);
-      const late = peer.call('wait', { body: null }, { deadlineMs: Number.MAX_SAFE_INTEGER });
+      const late = peer.call('wait', { body: null });
       await assert.rejects(late, code('peer_disconnected'));
       assert.equal(a.host.peer('node-b'), undefined);
       assert.equal(a.host.sendControl('node-b', 'x', null), false);
@@ -210,7 +210,8 @@ for (const kind of NETWORK_KINDS) {
         seen,
         Array.from({ length: 20 }, (_, index) => ['node-a', index]),
       );
-      assert.equal(b.host.peer('node-a')?.metrics.control.drops, 20);
+      // Kinds have no order between them.
+      while (b.host.peer('node-a')!.metrics.control.drops < 20) await new Promise(setImmediate);
     });
   });
 

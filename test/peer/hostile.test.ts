@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createPrng, FlotillaError, hasCode } from '../../src/core/index.ts';
 import { LANES, STREAM_KINDS } from '../../src/peer/index.ts';
+import { TRANSPORT_DEFAULTS } from '../../src/transport/index.ts';
 import { encodeBody, FRAMED_PREFIX_BYTES, writeFramedPrefix } from '../../src/wire/index.ts';
 import { createNetwork, NETWORK_KINDS } from './networks.ts';
 import type { Link, SendStream } from '../../src/transport/index.ts';
@@ -46,7 +47,10 @@ class Enemy {
   }
 
   greet(greeting: object = GREETING): void {
-    this.framed('control', 'hello').write(framed(bodyOf(greeting)));
+    const hello = this.framed('control', 'hello');
+    hello.write(framed(bodyOf(greeting)));
+    // What is opened after its end is seen after it.
+    hello.end();
   }
 }
 
@@ -110,7 +114,8 @@ const ATTACKS: Record<string, Attack> = {
   },
   'control kinds without end': (enemy) => {
     enemy.greet();
-    for (let i = 0; i < 600; i++) enemy.framed('control', `kind-${i}`);
+    const streams = TRANSPORT_DEFAULTS.maxInboundStreams + 1;
+    for (let i = 0; i < streams; i++) enemy.framed('control', `kind-${i}`);
   },
 };
 

@@ -12,8 +12,8 @@ const code = (expected: string) => (error: unknown) => hasCode(error, expected);
 /** Messages of a channel that its sender may have outstanding. */
 const CREDIT = 256;
 
-/** Channels that may send on one connection: its 512 streams less those of other lanes. */
-const CHANNELS = 416;
+/** Channels that may send on one connection: its 608 streams less those of other lanes. */
+const CHANNELS = 512;
 
 /** Round trips after which what has not arrived will not. */
 const MAX_ROUNDS = 2000;
@@ -57,7 +57,7 @@ function nextControl({ host }: TestNode, kind: string): Promise<unknown> {
 }
 
 for (const kind of NETWORK_KINDS) {
-  test(`${kind}: as many stuck tags as fit leave barrier, calls and data free`, async () => {
+  test(`${kind}: 512 stuck tags leave barrier, heartbeat and the way back free`, async () => {
     await withPeers(kind, async ({ a, b, network, nodes, until }) => {
       const waiting: Promise<void>[] = [];
       for (let tag = 0; tag < CHANNELS; tag++) {
@@ -75,6 +75,12 @@ for (const kind of NETWORK_KINDS) {
       const back = nextControl(nodes[0], 'barrier');
       assert.equal(nodes[1].host.sendControl('node-a', 'barrier', 8), true);
       assert.equal(await network.settle(back), 8);
+      const beats: unknown[] = [];
+      nodes[1].host.onControl('heartbeat', (body) => beats.push(body));
+      for (let i = 0; i < 10; i++) {
+        assert.equal(nodes[0].host.sendControl('node-b', 'heartbeat', i), true);
+        await until(() => beats.length === i + 1);
+      }
       await network.settle(b.data.send({ body: 'the other way' }));
       assert.equal((await network.settle(a.data.receive())).body, 'the other way');
       // One tag is read: its sender goes on, the others stay as they are.

@@ -1,4 +1,4 @@
-// The two networks that tests of transport and peer run on: TLS on loopback, and the simulated one.
+// The networks that tests of peers run on: TLS and QUIC on loopback, and the simulated one.
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -6,7 +6,7 @@ import { createPrng, silentLogger, systemClock } from '../../src/core/index.ts';
 import { ClusterAuthority, createKeyAndCsr } from '../../src/identity/index.ts';
 import { PeerHost } from '../../src/peer/index.ts';
 import { MemoryNetwork, SimulatedClock } from '../../src/testing/index.ts';
-import { TlsTransport } from '../../src/transport/index.ts';
+import { QuicTransport, TlsTransport } from '../../src/transport/index.ts';
 import type { Logger } from '../../src/core/index.ts';
 import type { Credentials } from '../../src/identity/index.ts';
 import type { PeerHostOptions } from '../../src/peer/index.ts';
@@ -21,7 +21,7 @@ export interface TestNode {
 
 /** A network with a simulated clock for the hosts; sockets, where there are any, are real. */
 export interface TestNetwork {
-  readonly kind: 'tls' | 'memory';
+  readonly kind: 'tls' | 'quic' | 'memory';
   readonly clock: SimulatedClock;
   transport(name: string): Promise<Transport>;
   node(name: string, options?: PeerHostOptions): Promise<TestNode>;
@@ -30,7 +30,7 @@ export interface TestNetwork {
   stop(): Promise<void>;
 }
 
-export const NETWORK_KINDS = ['tls', 'memory'] as const;
+export const NETWORK_KINDS = ['tls', 'quic', 'memory'] as const;
 
 export async function createAuthority(): Promise<{
   credentials(name: string): Promise<Credentials>;
@@ -65,12 +65,13 @@ export async function createNetwork(kind: TestNetwork['kind'], seed = 1): Promis
   const clock = new SimulatedClock();
   const hosts: PeerHost[] = [];
   const memory = new MemoryNetwork({ clock, prng: createPrng(seed) }, { cut: true });
-  const authority = kind === 'tls' ? await createAuthority() : undefined;
+  const authority = kind === 'memory' ? undefined : await createAuthority();
 
   const transport = async (name: string, log = silentLogger): Promise<Transport> => {
     if (authority === undefined) return memory.transport(name);
     const credentials = await authority.credentials(name);
-    return new TlsTransport({ credentials, clock: systemClock, log });
+    const Transport = kind === 'tls' ? TlsTransport : QuicTransport;
+    return new Transport({ credentials, clock: systemClock, log });
   };
   const settle = <T>(promise: Promise<T>): Promise<T> =>
     kind === 'memory' ? clock.resolve(promise) : promise;

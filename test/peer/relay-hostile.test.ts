@@ -73,7 +73,10 @@ async function withEnemy(
     const open = (lane: keyof typeof LANES, name = '') =>
       link.openStream(Uint8Array.from([STREAM_KINDS.framed, LANES[lane], ...Buffer.from(name)]));
     const { buffer, start, end } = encodeBody({ ...GREETING, attempt: 0 });
-    open('control', 'hello').write(framed(buffer.slice(start, end)));
+    const hello = open('control', 'hello');
+    hello.write(framed(buffer.slice(start, end)));
+    // What is opened after its end is seen after it.
+    hello.end();
     const nodes = { a, b };
     await use({ network, nodes, relay: open('relay'), ended, hears });
   });

@@ -243,6 +243,39 @@ for (const kind of NETWORK_KINDS) {
     );
   });
 
+  test(`${kind}: the bytes of requests that handlers hold are bounded`, async () => {
+    await withPair(
+      kind,
+      async ({ a, b, network }) => {
+        const releases: (() => void)[] = [];
+        b.host.handle('hold', async () => {
+          await new Promise<void>((resolve) => releases.push(resolve));
+          return { body: null };
+        });
+        b.host.handle('go', () => ({ body: null }));
+        const hold = (signal?: AbortSignal) => {
+          const request = { body: null, bytes: new Uint8Array(60_000) };
+          const call = a.host.call('node-b', 'hold', request, signal && { signal });
+          call.catch(() => {});
+          return call;
+        };
+        const go = () => network.settle(a.host.call('node-b', 'go', { body: null }));
+        const caller = new AbortController();
+        const calls = [hold(), hold(caller.signal), hold()];
+        await assert.rejects(network.settle(calls[2]!), code('lane_full'));
+        await assert.rejects(go(), code('lane_full'));
+        // A caller that gives up frees nothing as long as the handler holds its request.
+        caller.abort();
+        await assert.rejects(calls[1]!, code('cancelled'));
+        await assert.rejects(go(), code('lane_full'));
+        for (const release of releases) release();
+        await network.settle(calls[0]!);
+        assert.equal((await go()).body, null);
+      },
+      { maxInboundBytes: 100_000 },
+    );
+  });
+
   test(`${kind}: a node calls itself by the same rules, without a connection`, async () => {
     await withPair(kind, async ({ a, network }) => {
       a.host.handle('echo', ({ body, bytes }, { peer }) => ({
