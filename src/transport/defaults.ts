@@ -9,8 +9,8 @@ export const TRANSPORT_DEFAULTS = {
   keepAliveMs: 5_000,
   /** Queued bytes get this long to leave on a graceful close. */
   closeTimeoutMs: 5_000,
-  /** Streams that a peer may have open towards this node. */
-  maxInboundStreams: 512,
+  /** Streams that a peer may have open towards this node: 512 for channels, 96 for other lanes. */
+  maxInboundStreams: 608,
 } as const;
 
 /** What a connection is for, negotiated in the TLS handshake (ALPN). */
@@ -28,6 +28,12 @@ export const COPY_LIMIT_BYTES = 16 * KIB;
 
 /** Writes a pipe has at once: one going, one behind. Bounds what a small message waits for. */
 export const MAX_PENDING_WRITES = 2;
+
+/**
+ * Frames with flags (openings, ends, credits, refusals) that may wait for an end that reads
+ * nothing. They wait for nobody's credit, so a link with more of them ends.
+ */
+export const MAX_WAITING_SIGNAL_BYTES = 4 * KIB * KIB;
 
 /** First buffer of a stream's queue; the next ones are pages. */
 export const FIRST_QUEUE_BYTES = 4 * KIB;
@@ -100,6 +106,9 @@ export const QUIC_ACCEPTS = 64;
 /** Largest record of a QUIC connection's first stream. */
 export const QUIC_RECORD_BYTES = 64 * KIB;
 
+/** Ports that are tried when the system is to choose one that is free for UDP and for TCP. */
+export const QUIC_PORT_TRIES = 16;
+
 /** Streams beyond those of lanes: the first one, and room to notice one too many. */
 export const QUIC_SPARE_STREAMS = 8;
 
@@ -109,11 +118,23 @@ export const BULK_PROTOCOL = 'flotilla-bulk/1';
 /** A stream whose write is longer than this moves to the bulk socket for good. */
 export const BULK_MIN_BYTES = 64 * KIB;
 
-/** Largest frame on a bulk socket: what streams there take turns with. */
-export const BULK_FRAGMENT_BYTES = 512 * KIB;
+/**
+ * Largest frame on a bulk socket: what streams there take turns with. A little over a power of two,
+ * so that a message of one, with its prefix, takes no frame more.
+ */
+export const BULK_FRAGMENT_BYTES = 516 * KIB;
 
-/** Buffer that a bulk socket reads into. */
-export const BULK_READ_BYTES = 1024 * KIB;
+/** Longest write to a bulk socket: what is encrypted at once should stay in a core's cache. */
+export const BULK_WRITE_BYTES = BULK_FRAGMENT_BYTES / 2;
+
+/** A fragment's header and the short chunks behind it are copied into one write of so much. */
+export const BULK_GATHER_BYTES = 16 * KIB;
+
+/** Buffer that a bulk socket reads into: Node decrypts one TLS record at a time. */
+export const BULK_READ_BYTES = 16 * KIB;
+
+/** Bytes of a bulk socket that are read before messages and timers have their turn. */
+export const BULK_TURN_BYTES = 128 * KIB;
 
 /** Random bytes that tie a bulk socket to its link. */
 export const BULK_TOKEN_BYTES = 16;

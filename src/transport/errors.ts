@@ -8,6 +8,7 @@ export const TRANSPORT_ERRORS = {
   port_in_use: 'Another process already listens on the address that this node wants.',
   address_unusable: 'This node cannot listen on the address that it was given.',
   link_closed: 'The connection to a node ended.',
+  link_stuck: 'The other end of a connection reads nothing while short frames pile up for it.',
   quic_unavailable: 'The optional package that QUIC needs is absent, or is another version.',
   join_refused: 'The node that was asked cannot admit anyone, or broke off the join.',
 } as const satisfies ErrorCodes;

@@ -19,6 +19,7 @@ export class FrameWriter {
   #used = 0;
   /** Full pages that the pipe has not taken yet. */
   readonly #ready: { page: Buffer; used: number }[] = [];
+  #readyBytes = 0;
   /** The frame at the end of the page that may still grow; stream 0 when there is none. */
   #openStream = 0;
   #openAt = 0;
@@ -36,6 +37,11 @@ export class FrameWriter {
   /** True when the page has no room to speak of, so that what follows would wait. */
   get full(): boolean {
     return this.#ready.length > 0 || this.room < MIN_ROOM_BYTES;
+  }
+
+  /** Bytes in full pages that the pipe has not taken yet. */
+  get waitingBytes(): number {
+    return this.#readyBytes;
   }
 
   /** Appends bytes of a stream, copied. */
@@ -89,6 +95,7 @@ export class FrameWriter {
     while (pipe.pendingWrites < MAX_PENDING_WRITES) {
       const full = this.#ready.shift();
       if (full !== undefined) {
+        this.#readyBytes -= full.used;
         pipe.write(full.page.subarray(0, full.used), full.page);
         continue;
       }
@@ -104,6 +111,7 @@ export class FrameWriter {
     for (const { page, used } of this.#ready.splice(0)) {
       this.#pipe.write(page.subarray(0, used), page);
     }
+    this.#readyBytes = 0;
     if (this.#page !== undefined) {
       this.#pipe.write(this.#page.subarray(0, this.#used), this.#page);
     }
@@ -113,6 +121,7 @@ export class FrameWriter {
   /** Drops what was not handed over. */
   clear(): void {
     this.#ready.length = 0;
+    this.#readyBytes = 0;
     this.#forget();
   }
 
@@ -128,7 +137,10 @@ export class FrameWriter {
 
   #finishPage(): void {
     const page = this.#page;
-    if (page !== undefined) this.#ready.push({ page, used: this.#used });
+    if (page !== undefined) {
+      this.#ready.push({ page, used: this.#used });
+      this.#readyBytes += this.#used;
+    }
     this.#forget();
   }
 

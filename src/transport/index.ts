@@ -22,5 +22,6 @@ export type {
 export type { CrashOptions, MemoryNetworkComponents } from './memory.ts';
 export type { MemoryCounters, MemoryEvent, MemoryStep } from './memory-trace.ts';
 export type { MemoryConditions, MemoryNetworkOptions } from './memory-wire.ts';
+export type { QuicBulkCounters } from './quic-bulk.ts';
 export type { QuicTransportComponents, QuicTransportOptions } from './quic.ts';
 export type { TlsTransportComponents, TlsTransportOptions } from './tls.ts';

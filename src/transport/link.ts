@@ -10,7 +10,7 @@ export interface Address {
 /** Who the other end proved to be. */
 export interface LinkIdentity {
   readonly name: string;
-  /** SHA-256 of its certificate, 64 hex digits. */
+  /** SHA-256 of its certificate's key, 64 hex digits: it stays when the certificate is renewed. */
   readonly fingerprint: string;
 }
 
@@ -109,6 +109,8 @@ export interface BytePipe {
   write(bytes: Uint8Array, owner?: Buffer): void;
   /** Writes whose bytes the system has not taken yet. */
   readonly pendingWrites: number;
+  /** True where frames of two streams may arrive in another order than they were written. */
+  readonly reordersStreams?: boolean;
   start(events: BytePipeEvents): void;
   /** Ends after what was written; `closed` follows, at the latest after a timeout. */
   end(): void;

@@ -27,7 +27,8 @@ const FLAG_SHIFT = 24;
 
 /** Cuts what a link writes into packets. */
 export class Packetiser {
-  readonly #independent: boolean;
+  /** Streams may pass each other. */
+  readonly independent: boolean;
   readonly #prng: Prng | undefined;
   readonly #places = new Map<number, number>();
   #number = 0;
@@ -35,13 +36,13 @@ export class Packetiser {
 
   /** `prng` cuts writes at random places; without it, or with independent streams, none is cut. */
   constructor(independentStreams: boolean, prng: Prng | undefined) {
-    this.#independent = independentStreams;
+    this.independent = independentStreams;
     this.#prng = prng;
   }
 
   /** The packets of one write; in streams mode one for each frame. */
   cut(bytes: Buffer): Packet[] {
-    if (this.#independent) return this.#frames(bytes);
+    if (this.independent) return this.#frames(bytes);
     if (this.#prng === undefined || bytes.length < 2) return [this.#packet(0, { bytes })];
     const at = 1 + this.#prng.int(bytes.length - 1);
     const parts = [bytes.subarray(0, at), bytes.subarray(at)];

@@ -39,6 +39,10 @@ export class MemoryPipe implements BytePipe {
     return this.#pendingWrites;
   }
 
+  get reordersStreams(): boolean {
+    return this.#packetiser.independent;
+  }
+
   get closed(): boolean {
     return this.#closed;
   }

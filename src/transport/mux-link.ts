@@ -7,6 +7,7 @@ import {
   BULK_MIN_BYTES,
   COPY_LIMIT_BYTES,
   MAX_PREAMBLE_BYTES,
+  MAX_WAITING_SIGNAL_BYTES,
   TRANSPORT_DEFAULTS,
 } from './defaults.ts';
 import { FrameWriter } from './frame-writer.ts';
@@ -51,6 +52,8 @@ export class MuxLink implements Link, MuxSender {
   readonly #rotation: MuxSendStream[] = [];
   #freshTurn = true;
   #nextStream = 1;
+  /** The latest stream that the other end opened. */
+  #lastOpened = 0;
   #handlers: LinkHandlers | undefined;
   #flushing = false;
   #state: 'open' | 'closing' | 'ended' | 'closed' = 'open';
@@ -100,8 +103,7 @@ export class MuxLink implements Link, MuxSender {
     const stream = new MuxSendStream(this.#nextStream++, events, this);
     if (this.#state !== 'open') return stream;
     this.#sending.set(stream.id, stream);
-    this.#writer.signal(stream.id, MUX_FLAGS.open, preamble);
-    this.#scheduleFlush();
+    this.#signal(stream.id, MUX_FLAGS.open, preamble);
     return stream;
   }
 
@@ -150,8 +152,7 @@ export class MuxLink implements Link, MuxSender {
     this.#sending.delete(stream.id);
     if (this.#state === 'open' || this.#state === 'closing') {
       if (stream.bulk) this.#bulk?.signal(stream.id, flag);
-      else this.#writer.signal(stream.id, flag, NO_PAYLOAD);
-      this.#scheduleFlush();
+      else this.#signal(stream.id, flag, NO_PAYLOAD);
     }
   }
 
@@ -184,9 +185,14 @@ export class MuxLink implements Link, MuxSender {
 
   /** Sends a frame about a stream of the other end. */
   #answer(stream: number, flag: number, payload: Uint8Array): void {
-    if (this.#state !== 'open') return;
+    if (this.#state === 'open') this.#signal(stream, flag, payload);
+  }
+
+  /** Frames with flags wait for no credit: an end that reads none of them loses the link. */
+  #signal(stream: number, flag: number, payload: Uint8Array): void {
     this.#writer.signal(stream, flag, payload);
     this.#scheduleFlush();
+    if (this.#writer.waitingBytes > MAX_WAITING_SIGNAL_BYTES) this.destroy(stuck(this.remote.name));
   }
 
   #scheduleFlush(): void {
@@ -285,7 +291,9 @@ export class MuxLink implements Link, MuxSender {
   }
 
   #opened(id: number, preamble: Uint8Array): void {
-    if (this.#receiving.has(id)) throw frameInvalid(`stream ${id} twice`);
+    const used = this.#pipe.reordersStreams ? this.#receiving.has(id) : id <= this.#lastOpened;
+    if (used) throw frameInvalid(`stream ${id} after ${this.#lastOpened}`);
+    this.#lastOpened = id;
     if (this.#receiving.size >= TRANSPORT_DEFAULTS.maxInboundStreams) {
       throw frameInvalid(`more than ${TRANSPORT_DEFAULTS.maxInboundStreams} streams`);
     }
@@ -374,6 +382,12 @@ export class MuxLink implements Link, MuxSender {
 /** Shared, so that a flush costs no closure. */
 function flushLink(link: MuxLink): void {
   link.flushNow();
+}
+
+function stuck(peer: string): FlotillaError {
+  const limit = MAX_WAITING_SIGNAL_BYTES;
+  const message = `${peer} reads nothing; more than ${limit} bytes of short frames wait for it`;
+  return new FlotillaError('link_stuck', message, { details: { peer, limit } });
 }
 
 /** Reads what nobody wants. */

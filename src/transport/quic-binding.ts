@@ -1,7 +1,7 @@
 // The native QUIC binding (quinn) of `@chainsafe/libp2p-quic`: its shape, and how it is found. The
 // package's own stream wrapper is not used: it reads 4 KiB at a time.
 import { createRequire } from 'node:module';
-import { FlotillaError } from '../core/index.ts';
+import { FlotillaError, messageOf } from '../core/index.ts';
 import { QUIC_BINDING_VERSION } from './defaults.ts';
 
 export interface QuicStream {
@@ -68,6 +68,14 @@ export const QUIC_BINDING_SHAPE: Readonly<Record<string, readonly string[]>> = {
   Connection: ['abort', 'closed', 'inboundStream', 'outboundStream', 'remoteMultiaddr'],
   Stream: ['finishWrite', 'read', 'resetWrite', 'stopRead', 'write'],
 };
+
+/**
+ * What a read rejects with when the other end reset the stream; any other rejection means that the
+ * connection is gone. The binding tells them apart by its words only.
+ */
+export function isStreamReset(error: unknown): boolean {
+  return messageOf(error).startsWith('stream reset');
+}
 
 const loaded = new Map<string, QuicBinding>();
 

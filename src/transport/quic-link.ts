@@ -4,13 +4,17 @@ import { FlotillaError } from '../core/index.ts';
 import { frameInvalid } from '../wire/index.ts';
 import { decodeReason, encodeReason } from './close-reason.ts';
 import { QUIC_READ_BYTES, TRANSPORT_DEFAULTS } from './defaults.ts';
+import { isBulkOffer } from './link-bulk.ts';
+import { QuicBulk } from './quic-bulk.ts';
 import { ByteCollector, decodeClose, encodeRecord, takeRecord } from './quic-records.ts';
 import { QuicReceiveStream, QuicSendStream } from './quic-streams.ts';
 import { QuicWriter } from './quic-writer.ts';
 import type { Clock } from '../core/index.ts';
+import type { BulkSupport } from './link-bulk.ts';
 import type { Link, LinkHandlers, LinkIdentity, SendStream, SendStreamEvents } from './link.ts';
 import type { StreamReader } from './link.ts';
 import type { QuicConnection, QuicStream } from './quic-binding.ts';
+import type { QuicBulkCounters, QuicBulkOwner } from './quic-bulk.ts';
 import type { CloseRecord } from './quic-records.ts';
 import type { ReceiveOwner, SendOwner } from './quic-streams.ts';
 
@@ -42,22 +46,31 @@ export class QuicControl {
   }
 }
 
+/** What makes bulk sockets, and counts what they carry. */
+export interface QuicBulkSupport {
+  readonly support: BulkSupport;
+  readonly counters: QuicBulkCounters;
+}
+
 export interface QuicLinkComponents {
   readonly connection: QuicConnection;
   readonly control: QuicControl;
+  /** Without it everything goes over QUIC. */
+  readonly bulk?: QuicBulkSupport | undefined;
   readonly remote: LinkIdentity;
   readonly dialled: boolean;
   readonly address: string;
   readonly clock: Clock;
 }
 
-export class QuicLink implements Link, SendOwner, ReceiveOwner {
+export class QuicLink implements Link, SendOwner, ReceiveOwner, QuicBulkOwner {
   readonly remote: LinkIdentity;
   readonly dialled: boolean;
   readonly address: string;
   readonly #connection: QuicConnection;
   readonly #control: QuicControl;
   readonly #clock: Clock;
+  readonly #bulk: QuicBulk | undefined;
   readonly #sending = new Map<number, QuicSendStream>();
   /** Ended or reset streams whose end is not handed over yet. */
   readonly #finishing = new Set<QuicSendStream>();
@@ -81,10 +94,16 @@ export class QuicLink implements Link, SendOwner, ReceiveOwner {
     this.#connection = components.connection;
     this.#control = components.control;
     this.#clock = components.clock;
+    const { bulk } = components;
+    this.#bulk = bulk && new QuicBulk(this, bulk.support, bulk.counters);
   }
 
   get closed(): boolean {
     return this.#state === 'ended' || this.#state === 'closed';
+  }
+
+  get sendsMore(): boolean {
+    return this.#state === 'open';
   }
 
   get canOpenStream(): boolean {
@@ -127,7 +146,8 @@ export class QuicLink implements Link, SendOwner, ReceiveOwner {
   destroy(reason: FlotillaError): void {
     if (this.closed) return;
     this.#sendClose(reason, true);
-    for (const stream of [...this.#sending.values(), ...this.#finishing]) stream.reset();
+    // Not reset: that might be read before the reason, and looks like the streams' own ends.
+    for (const stream of [...this.#sending.values(), ...this.#finishing]) stream.fail();
     this.#end(reason);
   }
 
@@ -136,6 +156,23 @@ export class QuicLink implements Link, SendOwner, ReceiveOwner {
     this.#endedCount++;
     this.#finishing.add(stream);
     void stream.writer.flushed().then(() => this.#finishing.delete(stream));
+  }
+
+  lengthy(stream: QuicSendStream): void {
+    this.#bulk?.lengthy(stream);
+  }
+
+  sending(): Iterable<QuicSendStream> {
+    return this.#sending.values();
+  }
+
+  receiving(id: number): QuicReceiveStream | undefined {
+    return this.#receiving.get(id);
+  }
+
+  /** What was on its way on the bulk socket is lost: so is the link. */
+  bulkBroke(): void {
+    this.#connection.abort();
   }
 
   turn(ended: number): Promise<void> {
@@ -152,9 +189,18 @@ export class QuicLink implements Link, SendOwner, ReceiveOwner {
         throw frameInvalid(`more than ${maxInboundStreams} streams`);
       }
       this.#receiving.set(stream.id, stream);
-      reader = this.#handlers!.stream(stream);
+      reader = this.#readerOf(stream);
     });
     return reader;
+  }
+
+  #readerOf(stream: QuicReceiveStream): StreamReader {
+    const { preamble } = stream;
+    if (this.#bulk === undefined && isBulkOffer(preamble)) {
+      stream.refuse();
+      return { data() {}, end() {}, reset() {} };
+    }
+    return this.#bulk?.accept(stream) ?? this.#handlers!.stream(stream);
   }
 
   deliver(step: () => void): void {
@@ -173,7 +219,7 @@ export class QuicLink implements Link, SendOwner, ReceiveOwner {
       const due = this.#turns.filter((turn) => turn.ended <= this.#readCount);
       this.#turns = this.#turns.filter((turn) => turn.ended > this.#readCount);
       for (const { resolve } of due) resolve();
-    }
+    } else if (this.#bulk !== undefined) this.deliver(() => this.#bulk!.advanced(stream));
     if (this.#pendingClose !== undefined) this.#closeWhenRead(this.#pendingClose);
   }
 
@@ -229,7 +275,9 @@ export class QuicLink implements Link, SendOwner, ReceiveOwner {
   async #closeAfterFlush(reason: FlotillaError): Promise<void> {
     const writers = [...this.#sending.values(), ...this.#finishing].map(({ writer }) => writer);
     await Promise.all(writers.map((writer) => writer.flushed()));
+    await this.#bulk?.flushed();
     if (this.#state !== 'closing') return;
+    this.#bulk?.finishAll();
     this.#sendClose(reason, false);
     this.#end(reason);
   }
@@ -253,6 +301,7 @@ export class QuicLink implements Link, SendOwner, ReceiveOwner {
   #end(reason: FlotillaError): void {
     if (this.closed) return;
     this.#state = 'ended';
+    this.#bulk?.close();
     const streams = [...this.#receiving.values()];
     this.#receiving.clear();
     this.#sending.clear();

@@ -3,7 +3,7 @@
 // cannot be shown on a connection that its owner is not an end of.
 import { sign, verify, X509Certificate } from 'node:crypto';
 import { messageOf } from '../core/index.ts';
-import { certificateFingerprint, verifyChain } from '../identity/index.ts';
+import { keyFingerprint, verifyChain } from '../identity/index.ts';
 import { frameInvalid } from '../wire/index.ts';
 import { PEER_PROTOCOL } from './defaults.ts';
 import { refused } from './tls-identity.ts';
@@ -64,5 +64,5 @@ export function verifyProof(
   if (!verify('sha256', statement(ends), leaf.publicKey, signature)) {
     throw refused(trust.address, `it shows the certificate of ${name} but not its key`);
   }
-  return { name, fingerprint: certificateFingerprint(leaf) };
+  return { name, fingerprint: keyFingerprint(leaf.publicKey) };
 }

@@ -18,6 +18,9 @@ export class QuicWriter {
   #busy = false;
   #scheduled = false;
   #clearing = false;
+  /** Bytes of the chunk at the queue's head that the binding is taking. */
+  #underWay = 0;
+  #begun = false;
   #waiters: (() => void)[] = [];
   #bytes = 0;
 
@@ -35,6 +38,11 @@ export class QuicWriter {
     return this.#bytes;
   }
 
+  /** True once the binding has been given the first bytes. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+
   /** Starts once the binding has opened the stream. */
   attach(stream: QuicStream): void {
     this.#stream = stream;
@@ -46,6 +54,21 @@ export class QuicWriter {
     this.#bytes += end - start;
     this.#queue.push(bytes, start, end);
     this.#schedule();
+  }
+
+  /** Hands what the binding has not begun to take over to another queue. */
+  detach(to: SendQueue): void {
+    let kept = this.#underWay;
+    const head = this.#queue.peek();
+    for (let chunk = head; chunk !== undefined; chunk = this.#queue.peek()) {
+      const { bytes, start, end } = chunk;
+      if (start + kept < end) to.push(bytes, start + kept, end);
+      this.#bytes -= end - start - kept;
+      this.#queue.consume(end - start);
+      kept = 0;
+    }
+    // What is under way is taken off when the binding has it; until then only its length counts.
+    if (this.#underWay > 0 && head !== undefined) this.#queue.push(head.bytes, 0, this.#underWay);
   }
 
   /** Ends the direction after what waits. */
@@ -107,8 +130,9 @@ export class QuicWriter {
     } else if (chunk !== undefined) {
       const { bytes, start } = chunk;
       const end = Math.min(chunk.end, start + QUIC_WRITE_BYTES);
-      const taken = end - start;
-      this.#run(stream.write(bytes.subarray(start, end)), () => this.#taken(taken));
+      this.#underWay = end - start;
+      this.#begun = true;
+      this.#run(stream.write(bytes.subarray(start, end)), this.#taken);
     } else if (this.#state === 'finishing') {
       this.#run(stream.finishWrite(), this.#ended);
     }
@@ -120,7 +144,9 @@ export class QuicWriter {
     call.then(then, this.#ended);
   }
 
-  #taken(count: number): void {
+  readonly #taken = (): void => {
+    const count = this.#underWay;
+    this.#underWay = 0;
     this.#busy = false;
     if (this.#clearing) {
       this.#clearing = false;
@@ -131,9 +157,10 @@ export class QuicWriter {
     if (this.#queue.bytes === 0 && this.#state !== 'done') this.#events.drained?.();
     this.#pump();
     if (this.#idle) this.#wake();
-  }
+  };
 
   readonly #ended = (): void => {
+    this.#underWay = 0;
     this.#busy = false;
     this.#state = 'done';
     this.#queue.clear();

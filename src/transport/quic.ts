@@ -5,7 +5,13 @@ import { isIPv6 } from 'node:net';
 import { hasCode, messageOf } from '../core/index.ts';
 import { formatAddress, parseAddress } from './address.ts';
 import { decodeReason, encodeReason } from './close-reason.ts';
-import { QUIC_ACCEPTS, QUIC_DEFAULTS, QUIC_SPARE_STREAMS, TRANSPORT_DEFAULTS } from './defaults.ts';
+import {
+  QUIC_ACCEPTS,
+  QUIC_DEFAULTS,
+  QUIC_PORT_TRIES,
+  QUIC_SPARE_STREAMS,
+  TRANSPORT_DEFAULTS,
+} from './defaults.ts';
 import { dialReason, unreachable } from './dial-errors.ts';
 import { loadQuicBinding } from './quic-binding.ts';
 import { createQuicKey, parseMultiaddr } from './quic-key.ts';
@@ -20,7 +26,9 @@ import type { Credentials } from '../identity/index.ts';
 import type { OnJoin } from './join-messages.ts';
 import type { Address, ConnectOptions, Link, LinkIdentity, Transport } from './link.ts';
 import type { QuicBinding, QuicClient, QuicConnection, QuicServer } from './quic-binding.ts';
+import type { QuicBulkCounters } from './quic-bulk.ts';
 import type { QuicKey } from './quic-key.ts';
+import type { QuicBulkSupport } from './quic-link.ts';
 
 export interface QuicTransportComponents {
   readonly credentials: Credentials;
@@ -29,13 +37,14 @@ export interface QuicTransportComponents {
 }
 
 export interface QuicTransportOptions {
-  /**
-   * Admits joiners, over TLS on the TCP port of the same number; only on nodes that hold the CA.
-   * Such a node also accepts links over TLS.
-   */
+  /** Admits joiners, over TLS; only on nodes that hold the CA. */
   readonly onJoin?: OnJoin;
+  /** Throws for whom this node refuses although the certificate is good, for example revoked. */
+  readonly admit?: (remote: LinkIdentity) => void;
   /** @default 10 000 */
   readonly connectTimeoutMs?: number;
+  /** Long writes go over TLS, when their reader can dial this node. @default true */
+  readonly bulk?: boolean;
 }
 
 /** An open connection whose other end has proved who it is. */
@@ -46,14 +55,22 @@ interface Proved {
   readonly address: string;
 }
 
+/**
+ * Listens on UDP, and on the TCP port of the same number: bulk sockets, joiners and links over TLS
+ * arrive there.
+ */
 export class QuicTransport implements Transport {
   readonly name: string;
+  /** How long writes left. */
+  readonly counters: QuicBulkCounters = { movedStreams: 0, stayedWrites: 0 };
   readonly #components: QuicTransportComponents;
   readonly #connectTimeoutMs: number;
+  readonly #admit: ((remote: LinkIdentity) => void) | undefined;
   readonly #binding: QuicBinding;
   readonly #key: QuicKey = createQuicKey();
   readonly #config: object;
-  readonly #tls: TlsTransport | undefined;
+  readonly #tls: TlsTransport;
+  readonly #bulk: QuicBulkSupport | undefined;
   readonly #servers = new Set<QuicServer>();
   /** Sockets that dial, by family. */
   readonly #clients = new Map<0 | 1, QuicClient>();
@@ -65,7 +82,10 @@ export class QuicTransport implements Transport {
     this.name = components.credentials.name;
     this.#components = components;
     this.#connectTimeoutMs = options.connectTimeoutMs ?? TRANSPORT_DEFAULTS.connectTimeoutMs;
-    this.#tls = options.onJoin === undefined ? undefined : new TlsTransport(components, options);
+    this.#admit = options.admit;
+    this.#tls = new TlsTransport(components, options);
+    const { counters } = this;
+    if (options.bulk !== false) this.#bulk = { support: this.#tls.bulk, counters };
     this.#binding = loadQuicBinding();
     this.#config = new this.#binding.QuinnConfig({
       privateKeyProto: this.#key.privateKeyProto,
@@ -82,17 +102,20 @@ export class QuicTransport implements Transport {
   }
 
   async listen(address: Address, onLink: (link: Link) => void): Promise<Address> {
-    const { port: wanted } = (await this.#tls?.listen(address, onLink)) ?? address;
-    try {
-      const { address: ip } = await lookup(address.host);
-      const server = new this.#binding.Server(this.#config, ip, wanted);
-      this.#servers.add(server);
-      for (let i = 0; i < QUIC_ACCEPTS; i++) void this.#accept(server, onLink);
-      return { host: address.host, port: server.port() };
-    } catch (error) {
-      await this.#tls?.stop();
-      const taken = messageOf(error).includes('in use');
-      throw listenError(error, { ...address, port: wanted }, taken);
+    for (let left = address.port === 0 ? QUIC_PORT_TRIES : 1; ; left--) {
+      const { port } = await this.#tls.listen(address, onLink);
+      try {
+        const { address: ip } = await lookup(address.host);
+        const server = new this.#binding.Server(this.#config, ip, port);
+        this.#servers.add(server);
+        for (let i = 0; i < QUIC_ACCEPTS; i++) void this.#accept(server, onLink);
+        return { host: address.host, port };
+      } catch (error) {
+        await this.#tls.stop();
+        const taken = messageOf(error).includes('in use');
+        // The system gave a port that is free for TCP only: another one may be free for both.
+        if (!taken || left === 1) throw listenError(error, { ...address, port }, taken);
+      }
     }
   }
 
@@ -126,7 +149,7 @@ export class QuicTransport implements Transport {
     this.#servers.clear();
     for (const client of this.#clients.values()) client.abort();
     this.#clients.clear();
-    await Promise.all([...servers, this.#tls?.stop()]);
+    await Promise.all([...servers, this.#tls.stop()]);
   }
 
   async #dial({ host, port }: Address, address: string): Promise<QuicConnection> {
@@ -235,7 +258,10 @@ export class QuicTransport implements Transport {
     const { credentials, clock } = this.#components;
     const { remoteKey: signer, remoteDialled: signerDialled, address } = from;
     const ends = { signer, other: this.#key.publicKey, signerDialled };
-    return verifyProof(decodeProof(record), ends, { caPem: credentials.caPem, clock, address });
+    const trust = { caPem: credentials.caPem, clock, address };
+    const remote = verifyProof(decodeProof(record), ends, trust);
+    this.#admit?.(remote);
+    return remote;
   }
 
   /** Tells the other end why, and ends. */
@@ -258,6 +284,7 @@ export class QuicTransport implements Transport {
 
   #open({ connection, control, remote, address }: Proved, dialled: boolean): QuicLink {
     const { clock } = this.#components;
-    return new QuicLink({ connection, control, remote, dialled, address, clock });
+    const bulk = this.#bulk;
+    return new QuicLink({ connection, control, remote, dialled, address, clock, bulk });
   }
 }

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import tls from 'node:tls';
 import { FlotillaError } from '../core/index.ts';
 import { parseAddress } from './address.ts';
-import { BULK_PROTOCOL, BULK_READ_BYTES, BULK_TOKEN_BYTES } from './defaults.ts';
+import { BULK_PROTOCOL, BULK_READ_BYTES, BULK_TOKEN_BYTES, BULK_TURN_BYTES } from './defaults.ts';
 import { identityOf, refused } from './tls-identity.ts';
 import type { Clock } from '../core/index.ts';
 import type { BulkOffer, BulkSupport } from './link-bulk.ts';
@@ -12,7 +12,7 @@ import type { LinkIdentity } from './link.ts';
 
 export interface TlsBulkComponents {
   readonly clock: Clock;
-  /** Key, certificate and CA of this node. */
+  /** Key, certificate and CA of this node, as they are when it is asked. */
   readonly credentials: Pick<tls.SecureContextOptions, 'key' | 'cert' | 'ca'>;
   /** Where this node listens; undefined when it does not. */
   listeningPort(): number | undefined;
@@ -22,6 +22,37 @@ export interface TlsBulkComponents {
 interface Offer {
   readonly remote: LinkIdentity;
   readonly onSocket: (socket: tls.TLSSocket) => void;
+}
+
+/**
+ * Reads a bulk socket in turns with everything else: libuv would go on while there are bytes, up to
+ * 2 MiB, and the messages of a millisecond would wait.
+ */
+class ReadTurns {
+  readonly #read: (bytes: Uint8Array, start: number, end: number) => boolean;
+  readonly #resume: () => void;
+  #bytes = 0;
+
+  constructor(
+    read: (bytes: Uint8Array, start: number, end: number) => boolean,
+    resume: () => void,
+  ) {
+    this.#read = read;
+    this.#resume = resume;
+  }
+
+  /** False: read no more for now. Whoever said so resumes. */
+  read(buffer: Uint8Array, count: number): boolean {
+    if (!this.#read(buffer, 0, count)) {
+      this.#bytes = 0;
+      return false;
+    }
+    this.#bytes += count;
+    if (this.#bytes < BULK_TURN_BYTES) return true;
+    this.#bytes = 0;
+    setImmediate(this.#resume);
+    return false;
+  }
 }
 
 export class TlsBulk implements BulkSupport {
@@ -86,9 +117,10 @@ export class TlsBulk implements BulkSupport {
         subjectaltname === `DNS:${name}` ? undefined : new Error(`it is not ${name}`),
       onread: {
         buffer: Buffer.allocUnsafeSlow(BULK_READ_BYTES),
-        callback: (count: number, buffer: Uint8Array) => read(buffer, 0, count),
+        callback: (count: number, buffer: Uint8Array) => turns.read(buffer, count),
       },
     } as tls.ConnectionOptions);
+    const turns = new ReadTurns(read, () => socket.resume());
     return new Promise((resolve, reject) => {
       const timer = this.clock.schedule(timeoutMs, () => socket.destroy());
       socket.on('error', reject);
@@ -101,7 +133,7 @@ export class TlsBulk implements BulkSupport {
         try {
           const remote = identityOf(socket, link.address);
           if (remote.fingerprint !== fingerprint) {
-            throw refused(link.address, `it shows another certificate than ${name} did`);
+            throw refused(link.address, `it shows another key than ${name} did`);
           }
           if (socket.alpnProtocol !== BULK_PROTOCOL) {
             throw refused(link.address, 'it does not take bulk connections');

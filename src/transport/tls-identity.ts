@@ -1,5 +1,5 @@
 // Who a TLS peer proved to be: the chain was checked by TLS, the name stands in the certificate.
-import { certificateFingerprint, certificateName } from '../identity/index.ts';
+import { certificateName, keyFingerprint } from '../identity/index.ts';
 import { FlotillaError, messageOf } from '../core/index.ts';
 import type { TLSSocket } from 'node:tls';
 import type { LinkIdentity } from './link.ts';
@@ -11,7 +11,7 @@ export function identityOf(socket: TLSSocket, address: string): LinkIdentity {
   if (!socket.authorized) throw refused(address, reasonOf(socket.authorizationError));
   try {
     const name = certificateName(certificate);
-    return { name, fingerprint: certificateFingerprint(certificate) };
+    return { name, fingerprint: keyFingerprint(certificate.publicKey) };
   } catch (error) {
     throw refused(address, messageOf(error));
   }

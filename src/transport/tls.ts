@@ -3,6 +3,7 @@
 import type net from 'node:net';
 import tls from 'node:tls';
 import { FlotillaError, hasCode, messageOf } from '../core/index.ts';
+import { LiveCredentials } from '../identity/index.ts';
 import { formatAddress, parseAddress } from './address.ts';
 import { BULK_PROTOCOL, JOIN_PROTOCOL, PEER_PROTOCOL, TRANSPORT_DEFAULTS } from './defaults.ts';
 import { dialReason, unreachable } from './dial-errors.ts';
@@ -14,10 +15,12 @@ import { ReadBuffer, TlsPipe } from './tls-pipe.ts';
 import type { Clock, Logger } from '../core/index.ts';
 import type { Credentials } from '../identity/index.ts';
 import type { OnJoin } from './join-messages.ts';
-import type { Address, ConnectOptions, Link, Transport } from './link.ts';
+import type { BulkSupport } from './link-bulk.ts';
+import type { Address, ConnectOptions, Link, LinkIdentity, Transport } from './link.ts';
 
 export interface TlsTransportComponents {
-  readonly credentials: Credentials;
+  /** Live ones are read anew for each connection; connections that stand are left alone. */
+  readonly credentials: Credentials | LiveCredentials;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -25,6 +28,8 @@ export interface TlsTransportComponents {
 export interface TlsTransportOptions {
   /** Admits joiners; only on nodes that hold the CA. Without it nobody unauthenticated gets in. */
   readonly onJoin?: OnJoin;
+  /** Throws for whom this node refuses although the certificate is good, for example revoked. */
+  readonly admit?: (remote: LinkIdentity) => void;
   /** @default 10 000 */
   readonly connectTimeoutMs?: number;
   /** Long writes get a socket of their own, when their reader can dial this node. @default true */
@@ -47,24 +52,33 @@ export class TlsTransport implements Transport {
     this.#components = components;
     this.#options = options;
     this.#connectTimeoutMs = options.connectTimeoutMs ?? TRANSPORT_DEFAULTS.connectTimeoutMs;
-    const { certificatePem: cert, privateKeyPem: key, caPem: ca } = components.credentials;
+    const { credentials } = components;
     this.#bulk = new TlsBulk({
       clock: components.clock,
-      credentials: { key, cert, ca },
+      get credentials() {
+        const { certificatePem: cert, privateKeyPem: key, caPem: ca } = credentials;
+        return { key, cert, ca };
+      },
       listeningPort: () => this.#port,
       timeoutMs: this.#connectTimeoutMs,
     });
+    if (credentials instanceof LiveCredentials) {
+      credentials.onReplaced(() => {
+        for (const server of this.#servers) server.setSecureContext(this.#serverContext());
+      });
+    }
+  }
+
+  /** Bulk sockets for links of another transport that listens beside this one. */
+  get bulk(): BulkSupport {
+    return this.#bulk;
   }
 
   listen(address: Address, onLink: (link: Link) => void): Promise<Address> {
-    const { credentials, log } = this.#components;
+    const { log } = this.#components;
     const server = tls.createServer(
       {
-        key: credentials.privateKeyPem,
-        // The CA rides along so that a joiner can compare it with the digest in its token.
-        cert: `${credentials.certificatePem}\n${credentials.caPem}`,
-        ca: credentials.caPem,
-        minVersion: 'TLSv1.3',
+        ...this.#serverContext(),
         ALPNProtocols: this.#protocols(),
         requestCert: true,
         // Joiners have no certificate yet: `#accept` lets them reach the join exchange only.
@@ -109,7 +123,7 @@ export class TlsTransport implements Transport {
       socket.once('secureConnect', () => {
         timer.cancel();
         try {
-          const remote = identityOf(socket, address);
+          const remote = this.#identify(socket, address);
           if (socket.alpnProtocol !== PEER_PROTOCOL) {
             throw refused(address, 'it does not speak this protocol');
           }
@@ -130,6 +144,19 @@ export class TlsTransport implements Transport {
     this.#port = undefined;
     for (const socket of this.#accepted) socket.destroy();
     return Promise.all(closing).then(() => {});
+  }
+
+  #serverContext() {
+    const { privateKeyPem: key, certificatePem, caPem: ca } = this.#components.credentials;
+    // The CA rides along so that a joiner can compare it with the digest in its token.
+    return { key, cert: `${certificatePem}\n${ca}`, ca, minVersion: 'TLSv1.3' } as const;
+  }
+
+  /** Who the other end is, if this node talks to it. Throws `identity_refused`, `admit`'s. */
+  #identify(socket: tls.TLSSocket, address: string): LinkIdentity {
+    const remote = identityOf(socket, address);
+    this.#options.admit?.(remote);
+    return remote;
   }
 
   #protocols(): string[] {
@@ -181,7 +208,7 @@ export class TlsTransport implements Transport {
         this.#bulk.accept(socket, address);
         return;
       }
-      const remote = identityOf(socket, address);
+      const remote = this.#identify(socket, address);
       onLink(this.#link(socket, { remote, dialled: false, address }));
     } catch (error) {
       if (hasCode(error)) log.warn({ address, code: error.code }, error.message);

@@ -1,7 +1,7 @@
 // Bulk sockets: what goes over them arrives whole and in order, who may have one, and what happens
 // when there is none or it breaks.
 import assert from 'node:assert/strict';
-import { createHash, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { after, test } from 'node:test';
 import tls from 'node:tls';
@@ -12,6 +12,8 @@ import {
   silentLogger,
   systemClock,
 } from '../../src/core/index.ts';
+import { keyFingerprint } from '../../src/identity/index.ts';
+import { PeerHost } from '../../src/peer/index.ts';
 import { parseAddress, TlsTransport } from '../../src/transport/index.ts';
 import { BulkDecoder } from '../../src/transport/bulk-decoder.ts';
 import { BULK_FRAGMENT_BYTES, BULK_PROTOCOL } from '../../src/transport/defaults.ts';
@@ -129,6 +131,88 @@ test('long and short writes of streams that run both ways arrive whole and in or
   });
 });
 
+test('a stream that is reset while its bytes leave does not harm its neighbour', async () => {
+  await withEnds(async ({ near, far }) => {
+    const payload = pattern(5 * MIB + 1, 9);
+    const { reader, promise } = expecting(payload);
+    const resets: number[] = [];
+    let begun = 0;
+    far.open({
+      stream({ preamble }) {
+        const [lane] = preamble;
+        if (lane === 0) return reader;
+        return { data: () => void begun++, end() {}, reset: () => void resets.push(lane!) };
+      },
+      closed() {},
+    });
+    near.open({ stream: () => reader, closed() {} });
+    const steady = near.openStream(Uint8Array.of(0));
+    steady.write(payload, 0, MIB);
+    for (let lane = 1; lane <= 5; lane++) {
+      const before = begun;
+      const stream = near.openStream(Uint8Array.of(lane));
+      for (let piece = 0; piece < lane; piece++) stream.write(payload, piece * 1000, MIB);
+      while (begun === before) await new Promise(setImmediate);
+      stream.reset();
+      steady.write(payload, lane * MIB, Math.min(payload.length, (lane + 1) * MIB));
+    }
+    steady.end();
+    await promise;
+    while (resets.length < 5) await new Promise(setImmediate);
+    assert.deepEqual(resets.sort(), [1, 2, 3, 4, 5]);
+  });
+});
+
+test('messages keep their order while the stream of their lane moves to bulk', async () => {
+  const hosts = await Promise.all(
+    ['node-a', 'node-b'].map(async (name) => {
+      const components = { clock: systemClock, log: silentLogger };
+      const transport = new TlsTransport({
+        ...components,
+        credentials: await ca.credentials(name),
+      });
+      const host = new PeerHost({ ...components, transport });
+      return { host, address: await host.listen({ host: '127.0.0.1', port: 0 }) };
+    }),
+  );
+  const [a, b] = hosts as [(typeof hosts)[0], (typeof hosts)[0]];
+  try {
+    const from = await a.host.connect(`127.0.0.1:${b.address.port}`);
+    const to = b.host.peer('node-a')!;
+    const before = sockets();
+    const handled: unknown[] = [];
+    b.host.handle('note', ({ body, bytes }) => {
+      handled.push([body, bytes?.length ?? 0]);
+      return { body: null };
+    });
+    const prng = createPrng(3, 1);
+    const wanted: [number, number][] = [];
+    const sent: Promise<unknown>[] = [];
+    for (let number = 0; number < 300; number++) {
+      // Small bodies, and bytes that are none, few, or so many that they move the stream.
+      const kind = number < 20 ? 0 : prng.int(4);
+      const bytes = pattern([0, prng.int(2000), 80 * 1024, MIB][kind]!, number);
+      wanted.push([number, bytes.length]);
+      sent.push(from.data.send({ body: number, bytes }), from.raw.send(bytes));
+      sent.push(a.host.call('node-b', 'note', { body: number, bytes }));
+      // Some while the socket is busy, some when it has nothing left to send.
+      if (prng.next() < 0.2) await new Promise(setImmediate);
+    }
+    for (const [number, length] of wanted) {
+      const payload = await to.data.receive();
+      assert.deepEqual([payload.body, payload.bytes?.length ?? 0], [number, length]);
+      const expected = pattern(length, number);
+      assert.ok(expected.equals(payload.bytes ?? Buffer.alloc(0)));
+      assert.ok(expected.equals(await to.raw.receive()));
+    }
+    await Promise.all(sent);
+    assert.deepEqual(handled, wanted);
+    assert.equal(sockets() - before, 2, 'a bulk socket, seen from both ends');
+  } finally {
+    await Promise.all([a.host.stop(), b.host.stop()]);
+  }
+});
+
 test('the end of a link is the end of its bulk sockets', async () => {
   await withEnds(async ({ near, far }) => {
     const before = sockets();
@@ -215,8 +299,8 @@ test('a token is taken once, from the node that it was offered to', async () => 
   await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
   const { port } = listener.address() as AddressInfo;
   const identity = async (name: string) => {
-    const { raw } = new X509Certificate((await ca.credentials(name)).certificatePem);
-    return { name, fingerprint: createHash('sha256').update(raw).digest('hex') };
+    const { publicKey } = new X509Certificate((await ca.credentials(name)).certificatePem);
+    return { name, fingerprint: keyFingerprint(publicKey) };
   };
   let taken = 0;
   const offer = offering.offer(await identity('node-b'), () => taken++);

@@ -282,7 +282,7 @@ for (const kind of LINK_KINDS) {
     });
   });
 
-  test(`${kind}: the 513th stream of a peer costs it the link`, async () => {
+  test(`${kind}: the 609th stream of a peer costs it the link`, async () => {
     await withLinks(kind, async ({ near, far, network }) => {
       const read = readAll(near);
       let opened = 0;
@@ -293,9 +293,9 @@ for (const kind of LINK_KINDS) {
           return { data() {}, end() {}, reset() {} };
         },
       });
-      for (let i = 0; i < 513; i++) near.openStream(Uint8Array.of(1));
+      for (let i = 0; i < 609; i++) near.openStream(Uint8Array.of(1));
       await network.settle(read.until(() => read.closed() !== undefined));
-      assert.equal(opened, 512);
+      assert.equal(opened, 608);
       assert.ok(hasCode(read.closed(), 'frame_invalid'));
     });
   });

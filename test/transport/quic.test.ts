@@ -7,7 +7,7 @@ import { FlotillaError, hasCode, silentLogger, systemClock } from '../../src/cor
 import { createKeyAndCsr, parseToken } from '../../src/identity/index.ts';
 import { QuicTransport, requestJoin, TlsTransport } from '../../src/transport/index.ts';
 import { decodeReason } from '../../src/transport/close-reason.ts';
-import { QUIC_BINDING_VERSION } from '../../src/transport/defaults.ts';
+import { QUIC_BINDING_VERSION, TRANSPORT_DEFAULTS } from '../../src/transport/defaults.ts';
 import {
   loadQuicBinding,
   QUIC_BINDING_SHAPE,
@@ -282,7 +282,8 @@ test('what breaks the protocol costs its sender the link, with a reason', async 
     async ({ control }) => control.send({ hello: 1 }),
     async ({ control }) => control.send({ reason: 'text', now: true, ended: 0, streams: [] }),
     async ({ control }) => {
-      const streams = Array.from({ length: 513 }, () => [1, 1]);
+      const { maxInboundStreams: most } = TRANSPORT_DEFAULTS;
+      const streams = Array.from({ length: most + 1 }, () => [1, 1]);
       control.send({ reason: new Uint8Array(1), now: false, ended: 0, streams });
     },
     async ({ control }) => control.writer.write(Buffer.from('ffffffff00', 'hex'), 0, 5),
