@@ -1,14 +1,15 @@
 // Contestant: the raw lane of a `Peer`, and RPC with large payloads, over TLS; with the mode `quic`
-// over the QUIC transport. The one that dials sends; a second figure is for the other direction.
+// over the QUIC transport. Both ends listen, as the nodes of a fleet do. The one that dials sends;
+// further figures are for the other direction, and for a receiver that keeps what it gets.
 import { silentLogger, systemClock } from '../../src/core/index.ts';
-import { PeerHost } from '../../src/peer/index.ts';
+import { PeerHost, releaseBytes } from '../../src/peer/index.ts';
 import { readMode, readWorkload, report } from '../harness.ts';
 import { createCredentials, SERVER_NAME } from '../messaging/certificates.ts';
 import { serve, startServer } from '../messaging/server-process.ts';
 import { createTransport } from '../messaging/transports.ts';
 import { Counter, makeBlock, measureTransfers } from './measure.ts';
 import type { Credentials } from '../../src/identity/index.ts';
-import type { Payload, Peer } from '../../src/peer/index.ts';
+import type { Payload, Peer, RawChannel } from '../../src/peer/index.ts';
 import type { TransportKind } from '../messaging/transports.ts';
 import type { BulkWorkload } from './measure.ts';
 
@@ -18,6 +19,7 @@ interface Setup {
 }
 
 const NOTHING: Payload = { body: null };
+const LOOPBACK = { host: '127.0.0.1', port: 0 };
 const workload = readWorkload<BulkWorkload>();
 const { totalBytes, blockBytes, callBytes, callsInFlight } = workload;
 
@@ -26,14 +28,18 @@ function createHost({ credentials, kind }: Setup): PeerHost {
   return new PeerHost({ transport, clock: systemClock, log: silentLogger });
 }
 
-async function sendAll(peer: Peer, block: Buffer): Promise<void> {
-  for (let sent = 0; sent < totalBytes; sent += block.length) await peer.raw.send(block);
+/** The channel on which a receiver keeps what it gets. */
+const kept = (peer: Peer) => peer.tag(1n);
+
+async function sendAll(channel: RawChannel, block: Buffer): Promise<void> {
+  for (let sent = 0; sent < totalBytes; sent += block.length) await channel.send(block);
 }
 
-/** Receives until the connection ends. */
-async function receiveAll(peer: Peer, counter: Counter): Promise<void> {
+/** Receives until the connection ends, each message in memory of its own or all in the same. */
+async function receiveAll(channel: RawChannel, counter: Counter, into?: Uint8Array) {
+  const options = { timeoutMs: 600_000, ...(into !== undefined && { into }) };
   try {
-    for (;;) counter.add((await peer.raw.receive({ timeoutMs: 600_000 })).length);
+    for (;;) counter.add((await channel.receive(options)).length);
   } catch {
     // The connection is over, and with it the bench.
   }
@@ -43,20 +49,24 @@ async function startPeer(setup: Setup): Promise<object> {
   const host = createHost(setup);
   const counter = new Counter();
   const block = makeBlock(blockBytes);
-  host.onConnect((peer) => void receiveAll(peer, counter));
+  host.onConnect((peer) => {
+    void receiveAll(peer.raw, counter, Buffer.allocUnsafeSlow(blockBytes));
+    void receiveAll(kept(peer), counter);
+  });
   host.handle('whole', async () => {
     await counter.whole(totalBytes);
     return NOTHING;
   });
   host.handle('pull', (_request, { peer }) => {
-    void sendAll(host.peer(peer)!, block);
+    void sendAll(host.peer(peer)!.raw, block);
     return NOTHING;
   });
   host.handle('take', ({ bytes }) => {
     if (bytes?.length !== callBytes) throw new Error(`a request of ${bytes?.length} bytes`);
+    releaseBytes(bytes);
     return NOTHING;
   });
-  return host.listen({ host: '127.0.0.1', port: 0 });
+  return host.listen(LOOPBACK);
 }
 
 async function main(kind: TransportKind): Promise<void> {
@@ -64,17 +74,21 @@ async function main(kind: TransportKind): Promise<void> {
   const host = createHost({ credentials: client, kind });
   const setup: Setup = { credentials: server, kind };
   const { ready, stop } = await startServer<{ port: number }>(import.meta.filename, setup);
+  await host.listen(LOOPBACK);
   const peer = await host.connect(`127.0.0.1:${ready.port}`);
 
   const block = makeBlock(blockBytes);
-  const mibPerSecond = await measureTransfers(workload, async () => {
-    const whole = host.call(SERVER_NAME, 'whole', NOTHING);
-    await sendAll(peer, block);
-    await whole;
-  });
+  const measureSending = (channel: RawChannel) =>
+    measureTransfers(workload, async () => {
+      const whole = host.call(SERVER_NAME, 'whole', NOTHING);
+      await sendAll(channel, block);
+      await whole;
+    });
+  const mibPerSecond = await measureSending(peer.raw);
+  const keptMibPerSecond = await measureSending(kept(peer));
 
   const counter = new Counter();
-  void receiveAll(peer, counter);
+  void receiveAll(peer.raw, counter, Buffer.allocUnsafeSlow(blockBytes));
   const receiverDialsMibPerSecond = await measureTransfers(workload, async () => {
     const whole = counter.whole(totalBytes);
     await host.call(SERVER_NAME, 'pull', NOTHING);
@@ -92,7 +106,7 @@ async function main(kind: TransportKind): Promise<void> {
 
   await host.stop();
   await stop();
-  report({ mibPerSecond, receiverDialsMibPerSecond, rpcMibPerSecond });
+  report({ mibPerSecond, keptMibPerSecond, receiverDialsMibPerSecond, rpcMibPerSecond });
 }
 
 const mode = readMode();

@@ -37,7 +37,7 @@ const roundTrip = (contestant: string): Figure => [contestant, 'roundTripUs'];
 
 export const bench = defineBench({
   name: 'messaging',
-  summary: '64 B request and response over TLS against gRPC, NATS, zeromq.js and C',
+  summary: '64 B request and response over TLS against gRPC, NATS, zeromq.js, libp2p and C',
   needs: 'npm install --prefix bench/peers; nats-server for M3a and M5; gcc for M4a',
   workload,
   quickWorkload,
@@ -48,6 +48,7 @@ export const bench = defineBench({
     nodeContestant('grpc-js', here('grpc.ts')),
     nodeContestant('nats', here('nats.ts')),
     nodeContestant('zeromq.js', here('zeromq.ts')),
+    nodeContestant('libp2p', here('libp2p.ts')),
     nodeContestant('framed-tls', here('framed-tls.ts')),
     {
       name: 'c-tcp',
