@@ -1,9 +1,16 @@
 // One node's view of the cluster, for routing: which member serves a key, and why. It is fed by
-// `Cluster` from real heartbeats; it sends nothing itself.
-import { invalidOption } from '../core/index.ts';
+// `Cluster` from membership; it sends nothing itself.
+import { createPrng, invalidOption } from '../core/index.ts';
+import { fnv1a64 } from '../hash/index.ts';
+import { isRoutable } from './member.ts';
+import { LoadBoard } from './load-board.ts';
+import { LoadRouter } from './load-router.ts';
 import { NodeRegistry } from './node-registry.ts';
-import type { Clock } from '../core/index.ts';
+import type { Clock, Prng } from '../core/index.ts';
+import type { BalancerName } from '../load/index.ts';
 import type { RingOptions } from '../ring/index.ts';
+import type { Member } from './member.ts';
+import type { DispatchedRequest, RouteExplanation } from './load-router.ts';
 import type { NodeInfo } from './node-registry.ts';
 
 export interface CoordinatorOptions {
@@ -18,27 +25,31 @@ export interface HealthyMembers {
   readonly registry: { healthyNodes(): readonly { readonly id: string }[] };
 }
 
-/** Why a key goes where it goes. */
-export interface RouteExplanation {
-  readonly key: string;
-  readonly node: string | undefined;
-  /** Every member in the ring's order from the key, with the reason it was taken or passed over. */
-  readonly candidates: readonly { readonly node: string; readonly reason: string }[];
+export interface CoordinatorComponents {
+  readonly clock: Clock;
+  /** Breaks ties of balancers. @default one seeded by the node's name */
+  readonly prng?: Prng;
 }
 
 export class Coordinator {
   readonly nodeId: string;
   readonly registry: NodeRegistry;
+  /** What is known of everybody's load. */
+  readonly load: LoadBoard;
   readonly #bindAddr: string;
   readonly #clock: Clock;
+  readonly #prng: Prng;
+  #router: LoadRouter | undefined;
   readonly #listeners = new Set<() => void>();
 
-  constructor(components: { clock: Clock }, options: CoordinatorOptions) {
+  constructor({ clock, prng }: CoordinatorComponents, options: CoordinatorOptions) {
     if (options.nodeId === '') throw invalidOption('nodeId', 'a non-empty name', '""');
     this.nodeId = options.nodeId;
     this.#bindAddr = options.bindAddr ?? '127.0.0.1:8080';
-    this.#clock = components.clock;
+    this.#clock = clock;
+    this.#prng = prng ?? createPrng(fnv1a64(options.nodeId, { hi: 0, lo: 0 }).lo);
     this.registry = new NodeRegistry(options.ring);
+    this.load = new LoadBoard({ registry: this.registry, clock });
   }
 
   /** Puts this node itself on the ring. */
@@ -50,9 +61,25 @@ export class Coordinator {
     this.#register({ id, addr, httpAddr });
   }
 
+  /** Takes what membership says of a member: listed, and healthy while requests may go to it. */
+  follow(member: Member): void {
+    const { name: id, address: addr, httpAddress: httpAddr, metadata } = member;
+    const { capacity } = metadata;
+    const known = this.registry.get(id);
+    const healthy = isRoutable(member);
+    const sameAddress = known?.addr === addr && known.httpAddr === httpAddr;
+    if (sameAddress && known.healthy === healthy && known.capacity === capacity) return;
+    const load = known?.load ?? 0;
+    const lastSeenMs = known?.lastSeenMs ?? this.#clock.wallTime();
+    const node = { id, addr, httpAddr, healthy, load, lastSeenMs };
+    this.registry.register(capacity === undefined ? node : { ...node, capacity });
+    this.#changed();
+  }
+
   removePeer(id: string): void {
     if (this.registry.get(id) === undefined) return;
     this.registry.deregister(id);
+    this.load.remove(id);
     this.#changed();
   }
 
@@ -64,7 +91,7 @@ export class Coordinator {
     this.registry.updateLoad(id, load);
   }
 
-  /** The healthy member that serves `key`; undefined when there is none. */
+  /** The healthy member that `key` belongs to, however busy; undefined when there is none. */
   route(key: string): NodeInfo | undefined {
     return this.registry.route(key);
   }
@@ -74,19 +101,24 @@ export class Coordinator {
     return this.registry.routeMany(key, count);
   }
 
+  /**
+   * Sends a request with a key: to its owner, or clockwise past those that are overloaded or have
+   * their share of what is in flight. Counts it there until it is settled. Undefined when no
+   * candidate is healthy.
+   * @param among the members that can serve it. Default: all
+   */
+  dispatch(key: string, among?: readonly string[]): DispatchedRequest | undefined {
+    return this.#routing().dispatch(key, among);
+  }
+
+  /** Sends a request that belongs nowhere in particular, by a balancer; else like `dispatch`. */
+  balance(name: BalancerName, among?: readonly string[]): DispatchedRequest | undefined {
+    return this.#routing().balance(name, among);
+  }
+
+  /** Where `dispatch` would send a request with this key now, and why. */
   explain(key: string): RouteExplanation {
-    let node: string | undefined;
-    const candidates = this.registry.ring.getNodes(key, this.registry.size).map((id) => {
-      const healthy = this.registry.get(id)?.healthy === true;
-      const reason = !healthy
-        ? 'unhealthy'
-        : node === undefined
-          ? 'serves the key'
-          : 'next in line';
-      if (healthy) node ??= id;
-      return { node: id, reason };
-    });
-    return { key, node, candidates };
+    return this.#routing().explain(key);
   }
 
   clusterSize(): number {
@@ -108,6 +140,13 @@ export class Coordinator {
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Made when it is first needed, like the columns that it reads. */
+  #routing(): LoadRouter {
+    const { load: board, registry } = this;
+    this.#router ??= new LoadRouter({ board, registry, clock: this.#clock, prng: this.#prng });
+    return this.#router;
   }
 
   #register(node: Pick<NodeInfo, 'id' | 'addr' | 'httpAddr'>): void {

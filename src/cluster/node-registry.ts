@@ -15,6 +15,8 @@ export interface NodeInfo {
   readonly load: number;
   /** Wall time of the last sign of life, milliseconds since 1970. */
   readonly lastSeenMs: number;
+  /** How much it can do compared with others. @default 1 */
+  readonly capacity?: number;
 }
 
 /**
@@ -23,6 +25,7 @@ export interface NodeInfo {
 export class NodeRegistry {
   readonly ring: HashRing;
   readonly #nodes = new Map<string, NodeInfo>();
+  #version = 0;
   readonly #isHealthy = (id: string) => this.#nodes.get(id)?.healthy === true;
 
   constructor(options: RingOptions = {}) {
@@ -33,14 +36,22 @@ export class NodeRegistry {
     return this.#nodes.size;
   }
 
+  /** Another after each change of who is listed, healthy, or how capable. */
+  get version(): number {
+    return this.#version;
+  }
+
   /** Adds a node, or replaces what is known of it. */
   register(node: NodeInfo): void {
     this.#nodes.set(node.id, { ...node, load: clampLoad(node.load) ?? 0 });
     this.ring.addNode(node.id);
+    this.#version++;
   }
 
   deregister(id: string): void {
-    if (this.#nodes.delete(id)) this.ring.removeNode(id);
+    if (!this.#nodes.delete(id)) return;
+    this.ring.removeNode(id);
+    this.#version++;
   }
 
   /** True when this changed the node's health. */
@@ -48,6 +59,7 @@ export class NodeRegistry {
     const node = this.#nodes.get(id);
     if (node === undefined || node.healthy === healthy) return false;
     this.#nodes.set(id, { ...node, healthy });
+    this.#version++;
     return true;
   }
 
