@@ -6,8 +6,8 @@ export const MAX_KEY_BYTES = 512;
 /** The largest value. The store keeps decisions, not data. 1 MiB */
 export const MAX_VALUE_BYTES = 1024 * 1024;
 
-/** The most compares and the most writes of one transaction. */
-export const MAX_TRANSACTION_PARTS = 256;
+/** The most compares and the most writes of one transaction: as etcd has it (`--max-txn-ops`). */
+export const MAX_TRANSACTION_PARTS = 128;
 
 /** The most value bytes of one transaction, and of one answer to `list`. 8 MiB */
 export const MAX_TRANSACTION_BYTES = 8 * 1024 * 1024;
@@ -56,3 +56,33 @@ export const RETRY_FIRST_MS = 50;
 
 /** The longest pause between two attempts. */
 export const RETRY_LAST_MS = 2000;
+
+/** The TTL of an elected term. @default 5 s */
+export const TERM_TTL_MS = 5_000;
+
+/** A holder renews each time this share of the TTL has passed: three tries before the fence. */
+export const RENEW_SHARE = 0.18;
+
+/** A candidate looks again after this share of the TTL at most, though no watch woke it. */
+export const LOOK_SHARE = 1;
+
+/** A candidate whose campaign failed tries again after this share of the TTL at most. */
+export const CAMPAIGN_RETRY_SHARE = 0.25;
+
+/** Pauses are drawn between this share of themselves and the whole, so that candidates spread. */
+export const PAUSE_SPREAD = 0.5;
+
+/** The deadline of a call to etcd, with all its attempts. @default 5 s */
+export const ETCD_CALL_TIMEOUT_MS = 5_000;
+
+/** The largest answer that is taken from etcd: a full list and its keys. 32 MiB */
+export const ETCD_MAX_ANSWER_BYTES = 32 * 1024 * 1024;
+
+/** How grpc connects: pings as often as etcd allows by default, pauses that suit a restart. */
+export const ETCD_CHANNEL = {
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 5_000,
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 1_000,
+  'grpc.max_receive_message_length': ETCD_MAX_ANSWER_BYTES,
+} as const;

@@ -1,12 +1,15 @@
 // What the common suite of stores is written with: its subject, events as text, a collector.
+import assert from 'node:assert/strict';
 import type { Store, StoreEvent } from '../../src/store/index.ts';
 
 export interface Subject {
   readonly store: Store;
   /** A second caller of the same store; may be the same object. */
   readonly other: Store;
-  /** Lets time pass for the store and its callers. */
-  readonly advance: (durationMs: number) => void;
+  /** A lease that is short for this store, yet outlives what a test does in the meantime. */
+  readonly ttlMs: number;
+  /** Lets time pass for the store and its callers: simulated for some, real for others. */
+  readonly advance: (durationMs: number) => void | Promise<void>;
   /** Closes everything and opens it again on the same data. */
   readonly reopen: () => Promise<Subject>;
 }
@@ -37,6 +40,18 @@ export function collector() {
       return new Promise((resolve) => waiting.push({ count, resolve }));
     },
   };
+}
+
+/** What is due at once in simulated time may take a while in real time. */
+const LATEST_MS = 15_000;
+
+/** Polls until `holds`; for what a store does some time after it is due. */
+export async function eventually(subject: Subject, holds: () => Promise<boolean>): Promise<void> {
+  const stepMs = 50;
+  for (let waitedMs = 0; !(await holds()); waitedMs += stepMs) {
+    assert.ok(waitedMs < LATEST_MS, `it did not happen in ${LATEST_MS} ms`);
+    await subject.advance(stepMs);
+  }
 }
 
 export type Check = (behaviour: string, body: (subject: Subject) => Promise<void>) => void;

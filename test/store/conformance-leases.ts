@@ -1,21 +1,22 @@
 // The part of the common suite that concerns time and restarts: leases, epochs, durability.
 import assert from 'node:assert/strict';
 import { hasCode } from '../../src/core/index.ts';
-import { collector, put, show } from './conformance-kit.ts';
+import { collector, eventually, put, show } from './conformance-kit.ts';
 import type { Check } from './conformance-kit.ts';
 
 export function leasesConform(check: Check): void {
-  check('a lease that is not renewed takes its keys with it', async ({ store, other, advance }) => {
+  check('a lease that is not renewed takes its keys with it', async (subject) => {
+    const { store, other, ttlMs } = subject;
     const seen = collector();
-    const lease = await store.lease(1000);
-    await put(store, 'mine/a', 'a', lease.id);
+    const lease = await store.lease(ttlMs);
+    const { revision: first } = await put(store, 'mine/a', 'a', lease.id);
     await put(store, 'mine/b', 'b', lease.id);
     await put(store, 'other');
-    await other.watch('mine/', 1, seen.onEvent);
-    advance(999);
+    await other.watch('mine/', first, seen.onEvent);
+    await subject.advance(0.5 * ttlMs);
     assert.equal((await other.list('mine/')).length, 2);
-    advance(1);
-    assert.equal((await other.list('mine/')).length, 0);
+    await subject.advance(0.5 * ttlMs);
+    await eventually(subject, async () => (await other.list('mine/')).length === 0);
     await seen.until(4);
     const revision = await store.revision();
     assert.deepEqual(seen.events.slice(2).map(show), [
@@ -27,33 +28,33 @@ export function leasesConform(check: Check): void {
     await assert.rejects(put(store, 'x', 'x', lease.id), { code: 'lease_lost' });
   });
 
-  check('renewing keeps the keys', async ({ store, advance }) => {
-    const lease = await store.lease(1000);
+  check('renewing keeps the keys', async (subject) => {
+    const { store, ttlMs } = subject;
+    const lease = await store.lease(ttlMs);
     await put(store, 'mine', 'a', lease.id);
-    for (let i = 0; i < 10; i++) {
-      advance(500);
+    for (let i = 0; i < 3; i++) {
+      await subject.advance(0.4 * ttlMs);
       await lease.keepAlive();
     }
     assert.ok(await store.get('mine'));
-    advance(1000);
-    assert.equal(await store.get('mine'), undefined);
+    await eventually(subject, async () => (await store.get('mine')) === undefined);
   });
 
-  check('a holder gives up at 0.6 of the TTL, for good', async ({ store, advance }) => {
-    const lease = await store.lease(1000);
+  check('a holder gives up at 0.6 of the TTL, for good', async ({ store, ttlMs, advance }) => {
+    const lease = await store.lease(ttlMs);
     const grantedLostAt = lease.lostAt();
-    advance(500);
+    await advance(0.3 * ttlMs);
     await lease.keepAlive();
-    assert.equal(lease.lostAt() - grantedLostAt, 500);
     const lostAt = lease.lostAt();
-    advance(601);
+    assert.ok(lostAt >= grantedLostAt + 0.299 * ttlMs, `${lostAt} after ${grantedLostAt}`);
+    await advance(0.601 * ttlMs);
     await assert.rejects(lease.keepAlive(), { code: 'lease_lost' });
     await assert.rejects(lease.keepAlive(), { code: 'lease_lost' });
     assert.equal(lease.lostAt(), lostAt);
   });
 
-  check('revoking deletes the keys at once', async ({ store, other }) => {
-    const lease = await store.lease(1000);
+  check('revoking deletes the keys at once', async ({ store, other, ttlMs }) => {
+    const lease = await store.lease(ttlMs);
     await put(store, 'mine', 'a', lease.id);
     await lease.revoke();
     await lease.revoke();
@@ -61,13 +62,14 @@ export function leasesConform(check: Check): void {
     await assert.rejects(lease.keepAlive(), { code: 'lease_lost' });
   });
 
-  check('a later put decides whether a key goes with the lease', async ({ store, advance }) => {
-    const lease = await store.lease(1000);
+  check('a later put decides whether a key goes with the lease', async (subject) => {
+    const { store } = subject;
+    const lease = await store.lease(subject.ttlMs);
     await put(store, 'freed', 'a', lease.id);
     await put(store, 'freed', 'b');
     await put(store, 'taken', 'a');
     await put(store, 'taken', 'b', lease.id);
-    advance(1000);
+    await eventually(subject, async () => (await store.get('taken')) === undefined);
     assert.deepEqual(
       (await store.list('')).map(({ key }) => key),
       ['freed'],
@@ -98,7 +100,7 @@ export function reopeningConforms(check: Check): void {
   });
 
   check('entries, revision and history are there after reopening', async (subject) => {
-    await put(subject.store, 'a', 'one');
+    const { revision: first } = await put(subject.store, 'a', 'one');
     await put(subject.store, 'b', '');
     await subject.store.compareAndSwap([], [{ delete: 'a' }]);
     const seen = collector();
@@ -107,24 +109,28 @@ export function reopeningConforms(check: Check): void {
       (await store.list('')).map(({ key }) => key),
       ['b'],
     );
-    assert.equal(await store.revision(), 3);
+    assert.equal(await store.revision(), first + 2);
     await store.watch('', 1, seen.onEvent);
     await put(store, 'c');
     await seen.until(4);
-    const expected = ['put a=one @1', 'put b= @2', 'delete a @3', 'put c=c @4'];
-    assert.deepEqual(seen.events.map(show), expected);
+    assert.deepEqual(seen.events.map(show), [
+      `put a=one @${first}`,
+      `put b= @${first + 1}`,
+      `delete a @${first + 2}`,
+      `put c=c @${first + 3}`,
+    ]);
   });
 
   check('a lease goes on after reopening, with a whole TTL', async (subject) => {
-    const lease = await subject.store.lease(1000);
+    const { ttlMs } = subject;
+    const lease = await subject.store.lease(ttlMs);
     await put(subject.store, 'mine', 'a', lease.id);
-    subject.advance(900);
+    await subject.advance(0.7 * ttlMs);
     const again = await subject.reopen();
-    again.advance(999);
+    await again.advance(0.5 * ttlMs);
     assert.ok(await again.store.get('mine'));
-    again.advance(1);
-    assert.equal(await again.store.get('mine'), undefined);
-    const next = await again.store.lease(1000);
+    await eventually(again, async () => (await again.store.get('mine')) === undefined);
+    const next = await again.store.lease(ttlMs);
     assert.notEqual(next.id, lease.id);
   });
 }

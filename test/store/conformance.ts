@@ -210,8 +210,8 @@ function watchesConform(check: Check): void {
     });
     await Promise.all(written);
     await store.watch('', 1, late!.onEvent);
+    await Promise.all(seen.map((each) => each.until(60)));
     for (const each of seen) {
-      await each.until(60);
       const revisions = each.events.map(({ revision }) => revision);
       assert.deepEqual(
         revisions,

@@ -25,6 +25,7 @@ async function subjectOn(file: string, clock: SimulatedClock, t: TestContext): P
   return {
     store,
     other: store,
+    ttlMs: 1000,
     advance: (durationMs) => clock.advance(durationMs),
     async reopen() {
       await store.close();
@@ -36,6 +37,17 @@ async function subjectOn(file: string, clock: SimulatedClock, t: TestContext): P
 conforms('embedded', (t) =>
   subjectOn(path.join(temporaryDirectory(t), 'store.sqlite'), new SimulatedClock(), t),
 );
+
+test('a lease ends when its TTL is over, and not before', async (t) => {
+  const clock = new SimulatedClock();
+  const { store } = await open(t, { clock });
+  const { id } = await store.lease(1000);
+  await store.compareAndSwap([], [{ put: 'mine', value, lease: id }]);
+  clock.advance(999);
+  assert.ok(await store.get('mine'));
+  clock.advance(1);
+  assert.equal(await store.get('mine'), undefined);
+});
 
 async function open(t: TestContext, options: Partial<EmbeddedStoreOptions> = {}) {
   const file = path.join(temporaryDirectory(t), 'store.sqlite');

@@ -27,6 +27,7 @@ async function subjectOn(file: string, clock: SimulatedClock, t: TestContext): P
   return {
     store,
     other,
+    ttlMs: 1000,
     advance: (durationMs) => clock.advance(durationMs),
     async reopen() {
       await close();
