@@ -4,26 +4,35 @@ import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
 import * as path from 'node:path';
 import { FlotillaError } from '../core/index.ts';
 import { caDigestOf, checkName } from './certificates.ts';
-import { KEY_ALGORITHM, privateKeyPemOf, SIGNING_ALGORITHM } from './credentials.ts';
+import {
+  KEY_ALGORITHM,
+  loadCredentials,
+  privateKeyPemOf,
+  SIGNING_ALGORITHM,
+} from './credentials.ts';
+import { readRequest, spkiFingerprint } from './csr.ts';
 import {
   AUTHORITY_FILE,
   AUTHORITY_VALIDITY_MS,
   CERTIFICATE_VALIDITY_MS,
   CLOCK_SKEW_MS,
   ISSUED_FOLDER,
-  MAX_CSR_CHARACTERS,
   REFUSAL_DELAY_MS,
+  REVOKED_FOLDER,
   SERIAL_BYTES,
   TOKENS_FOLDER,
 } from './defaults.ts';
 import { createFileAtomic, ensureDirectory, readIfPresent, writeFileAtomic } from './files.ts';
+import { RevocationBook } from './revocation-book.ts';
+import { certificateRevoked, Revocations, signRevocations } from './revocations.ts';
 import { TokenBook } from './token-book.ts';
 import { formatToken } from './token.ts';
 import { x509 } from './x509.ts';
 import type { KeyObject } from 'node:crypto';
 import type { PublicKey } from '@peculiar/x509';
 import type { Clock } from '../core/index.ts';
-import type { TokenInfo, TokenOptions } from './token-book.ts';
+import type { RevokedKey } from './revocation-book.ts';
+import type { TokenCheck, TokenInfo, TokenOptions } from './token-book.ts';
 
 export interface AuthorityOptions {
   readonly clock: Clock;
@@ -57,17 +66,20 @@ interface AuthorityKeys {
   readonly privateKey: KeyObject;
 }
 
-/** Signs node certificates and keeps the join tokens. Open one per data directory. */
+/** Signs node certificates, revokes them, and keeps the join tokens. One per data directory. */
 export class ClusterAuthority {
   readonly caPem: string;
   /** SHA-256 of the CA certificate's DER, 64 hex digits. */
   readonly caDigest: string;
+  /** The signed list of revoked keys, as far as `refreshRevocations` has seen. */
+  readonly revocations: Revocations;
   readonly #directory: string;
   readonly #keys: AuthorityKeys;
   readonly #signingKey: CryptoKey;
   readonly #clock: Clock;
   readonly #validityMs: number;
   readonly #tokens: TokenBook;
+  readonly #revoked: RevocationBook;
 
   private constructor(directory: string, keys: AuthorityKeys, options: AuthorityOptions) {
     this.caPem = keys.certificate.toString();
@@ -82,6 +94,9 @@ export class ClusterAuthority {
       { folder: path.join(directory, TOKENS_FOLDER), clock: options.clock },
       { refusalDelayMs: options.refusalDelayMs ?? REFUSAL_DELAY_MS },
     );
+    const { clock } = options;
+    this.#revoked = new RevocationBook({ folder: path.join(directory, REVOKED_FOLDER), clock });
+    this.revocations = new Revocations({ directory, caPem: this.caPem, clock });
   }
 
   /**
@@ -111,20 +126,18 @@ export class ClusterAuthority {
   /**
    * Signs a certificate for `name` and the key in the request; everything else in the request is
    * ignored. A name that belongs to another key is refused unless `replace` is set, which a caller
-   * does only after a new token was redeemed. Returns PEM.
-   * Errors: `name_invalid`, `csr_invalid`, `name_taken`, `directory_not_writable`.
+   * does only after a new token was redeemed; the other key is revoked then. Returns PEM. Errors:
+   * `name_invalid`, `csr_invalid`, `name_taken`, `certificate_revoked`, `directory_not_writable`.
    */
   async issue(name: string, csrPem: string, options: { replace?: boolean } = {}): Promise<string> {
     checkName(name);
     const publicKey = await readRequest(csrPem);
     const previous = this.issued(name);
     const fingerprint = await spkiFingerprint(publicKey);
-    if (previous && previous.keyFingerprint !== fingerprint && options.replace !== true) {
-      throw new FlotillaError(
-        'name_taken',
-        `the name ${name} has a certificate for another key; only a new join token replaces it`,
-        { details: { name, keyFingerprint: previous.keyFingerprint } },
-      );
+    if (this.#revoked.has(fingerprint)) throw certificateRevoked(name);
+    const replaced = previous?.keyFingerprint === fingerprint ? undefined : previous;
+    if (replaced !== undefined && options.replace !== true) {
+      throw nameTaken(name, 'has a certificate for another key; only a new join token replaces it');
     }
     const certificatePem = await this.#sign(name, publicKey);
     const certificate = new X509Certificate(certificatePem);
@@ -135,17 +148,31 @@ export class ClusterAuthority {
       issuedAtMs: this.#clock.wallTime(),
       notAfterMs: certificate.validToDate.getTime(),
     });
+    // One name, one key: what the new one replaces must not speak for the name any more.
+    if (replaced !== undefined && replaced.notAfterMs > this.#clock.wallTime()) {
+      this.#revoked.add(replaced);
+      this.refreshRevocations();
+    }
     return certificatePem;
   }
 
   /**
    * Redeems the token of a joining node and signs its certificate; the token takes the name over
-   * from an earlier key. Errors: those of `redeem` and `issue`.
+   * from an earlier key, but never that of the CA's holder, and that of a member which `lives` only
+   * if it was made to. Errors: those of `redeem` and `issue`.
    */
-  async admit(request: AdmitRequest): Promise<{ certificatePem: string; caPem: string }> {
-    // Only who has proved a token gets its request parsed.
-    checkName(request.name);
-    await this.redeem(request.id, request.secret);
+  async admit(
+    request: AdmitRequest,
+    lives: (name: string) => boolean = () => false,
+  ): Promise<{ certificatePem: string; caPem: string }> {
+    // Only who has proved a token gets its request parsed, or learns who is there.
+    const { name } = request;
+    checkName(name);
+    await this.redeem(request.id, request.secret, ({ replace }) => {
+      if (name === this.holder) throw nameTaken(name, 'is that of the node that holds the CA');
+      if (replace || !lives(name)) return;
+      throw nameTaken(name, 'is that of a member that is up; see `flotilla token --replace`');
+    });
     const certificatePem = await this.issue(request.name, request.csrPem, { replace: true });
     return { certificatePem, caPem: this.caPem };
   }
@@ -173,8 +200,8 @@ export class ClusterAuthority {
   }
 
   /** Takes one use of a token. Errors: `token_refused`, the same whatever was wrong. */
-  redeem(id: string, secret: string): Promise<void> {
-    return this.#tokens.redeem(id, secret);
+  redeem(id: string, secret: string, check?: TokenCheck): Promise<void> {
+    return this.#tokens.redeem(id, secret, check);
   }
 
   /** Tokens that exist, oldest first, used up and expired ones included until they are swept. */
@@ -185,6 +212,46 @@ export class ClusterAuthority {
   /** Ends a token. False when there is none with this id. */
   revokeToken(id: string): boolean {
     return this.#tokens.revoke(id);
+  }
+
+  /** The name of the node whose data directory this is, once it has its own certificate. */
+  get holder(): string | undefined {
+    return loadCredentials(this.#directory)?.name;
+  }
+
+  /**
+   * Ends the certificate of `name`, for the running node within a second; `refreshRevocations` does
+   * it at once. False when it had ended before. Errors: `name_unknown`, `revocation_refused`.
+   */
+  revoke(name: string): boolean {
+    const record = this.issued(name);
+    if (record === undefined) {
+      const message = `no certificate was ever issued for ${name}`;
+      throw new FlotillaError('name_unknown', message, { details: { name } });
+    }
+    if (name === this.holder) {
+      const message = `${name} holds the CA of the cluster and cannot be revoked`;
+      throw new FlotillaError('revocation_refused', message, { details: { name } });
+    }
+    const ended = record.notAfterMs <= this.#clock.wallTime();
+    if (ended || this.#revoked.has(record.keyFingerprint)) return false;
+    this.#revoked.add(record);
+    return true;
+  }
+
+  /** Keys whose certificates were ended, by name. */
+  listRevoked(): RevokedKey[] {
+    return this.#revoked.list().sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Signs a new list if the book has changed, whichever process did it. True when it has. */
+  refreshRevocations(): boolean {
+    const listed = this.revocations.keys.map(({ keyFingerprint }) => keyFingerprint).sort();
+    if (listed.join() === this.#revoked.fingerprints().join()) return false;
+    // Numbers go on growing when the file with the last list is lost, and when the clock goes back.
+    const number = Math.max(this.revocations.number + 1, Math.floor(this.#clock.wallTime()));
+    const list = { number, revoked: this.#revoked.list() };
+    return this.revocations.accept(signRevocations(list, this.#keys.privateKey));
   }
 
   async #sign(name: string, publicKey: PublicKey): Promise<string> {
@@ -225,39 +292,15 @@ export class ClusterAuthority {
   }
 }
 
+function nameTaken(name: string, reason: string): FlotillaError {
+  return new FlotillaError('name_taken', `the name ${name} ${reason}`, { details: { name } });
+}
+
 /** Random, positive, of fixed length: the top bits of the first byte are 01. */
 function createSerial(): string {
   const serial = randomBytes(SERIAL_BYTES);
   serial[0] = (serial[0]! & 0x3f) | 0x40;
   return serial.toString('hex');
-}
-
-/** The public key of a certificate request, after its own signature has been checked. */
-async function readRequest(csrPem: string): Promise<PublicKey> {
-  const refuse = (reason: string, cause?: unknown) =>
-    new FlotillaError('csr_invalid', `the certificate request is refused: ${reason}`, { cause });
-  if (typeof csrPem !== 'string' || csrPem.length > MAX_CSR_CHARACTERS) {
-    throw refuse(`it must be PEM of at most ${MAX_CSR_CHARACTERS} characters`);
-  }
-  let publicKey: PublicKey;
-  let signed: boolean;
-  try {
-    const request = new x509.Pkcs10CertificateRequest(csrPem);
-    publicKey = request.publicKey;
-    signed = await request.verify();
-  } catch (error) {
-    throw refuse('it cannot be read', error);
-  }
-  const { name, namedCurve } = publicKey.algorithm as { name: string; namedCurve?: string };
-  if (name !== KEY_ALGORITHM.name || namedCurve !== KEY_ALGORITHM.namedCurve) {
-    throw refuse('its key is not an ECDSA key on P-256');
-  }
-  if (!signed) throw refuse('its signature does not fit its key');
-  return publicKey;
-}
-
-async function spkiFingerprint(key: PublicKey): Promise<string> {
-  return Buffer.from(await key.getThumbprint('SHA-256')).toString('hex');
 }
 
 /** Makes a CA: its key and self-signed certificate as one PEM text. */

@@ -3,10 +3,9 @@
 import { createPrivateKey, KeyObject, X509Certificate } from 'node:crypto';
 import * as path from 'node:path';
 import { FlotillaError } from '../core/index.ts';
-import { certificateName, checkName } from './certificates.ts';
-import { CREDENTIALS_FILE } from './defaults.ts';
+import { certificateName } from './certificates.ts';
+import { CLOCK_SKEW_MS, CREDENTIALS_FILE } from './defaults.ts';
 import { ensureDirectory, readIfPresent, writeFileAtomic } from './files.ts';
-import { x509 } from './x509.ts';
 
 export interface Credentials {
   readonly name: string;
@@ -24,23 +23,6 @@ export const SIGNING_ALGORITHM = { name: 'ECDSA', hash: 'SHA-256' } as const;
 /** A private key as PKCS #8 PEM. */
 export function privateKeyPemOf(key: CryptoKey): string {
   return KeyObject.from(key).export({ type: 'pkcs8', format: 'pem' }).toString();
-}
-
-/**
- * Makes a new key and a certificate request for it; the request proves possession of the key.
- * Errors: `name_invalid`.
- */
-export async function createKeyAndCsr(
-  name: string,
-): Promise<{ privateKeyPem: string; csrPem: string }> {
-  checkName(name);
-  const keys = await crypto.subtle.generateKey(KEY_ALGORITHM, true, ['sign', 'verify']);
-  const csr = await x509.Pkcs10CertificateRequestGenerator.create({
-    name: [{ CN: [name] }],
-    keys,
-    signingAlgorithm: SIGNING_ALGORITHM,
-  });
-  return { privateKeyPem: privateKeyPemOf(keys.privateKey), csrPem: `${csr.toString('pem')}\n` };
 }
 
 /** Writes `credentials` to `directory` (0600, atomically). Errors: `directory_not_writable`. */
@@ -62,13 +44,9 @@ export function loadCredentials(directory: string): Credentials | undefined {
   if (text === undefined) return undefined;
   try {
     const { name, certificatePem, privateKeyPem, caPem } = JSON.parse(text);
-    const certificate = new X509Certificate(certificatePem);
-    const fits =
-      certificateName(certificate) === name &&
-      certificate.checkPrivateKey(createPrivateKey(privateKeyPem)) &&
-      certificate.verify(new X509Certificate(caPem).publicKey);
-    if (!fits) throw new Error('name, key, certificate and CA do not belong together');
-    return { name, certificatePem, privateKeyPem, caPem };
+    const credentials = { name, certificatePem, privateKeyPem, caPem };
+    if (!fitsTogether(credentials)) throw new Error('the parts do not belong together');
+    return credentials;
   } catch {
     // The cause is not kept: a JSON parser's message quotes the text, and the text holds a key.
     throw new FlotillaError(
@@ -77,4 +55,22 @@ export function loadCredentials(directory: string): Credentials | undefined {
       { details: { file } },
     );
   }
+}
+
+/** True when the certificate is the CA's for this name and key. Throws for what cannot be read. */
+export function fitsTogether(credentials: Credentials): boolean {
+  const { name, certificatePem, privateKeyPem, caPem } = credentials;
+  const certificate = new X509Certificate(certificatePem);
+  return (
+    certificateName(certificate) === name &&
+    certificate.checkPrivateKey(createPrivateKey(privateKeyPem)) &&
+    certificate.verify(new X509Certificate(caPem).publicKey)
+  );
+}
+
+/** When a certificate was issued and when it ends, wall-clock milliseconds. */
+export function validityOf(certificatePem: string): { issuedAtMs: number; notAfterMs: number } {
+  const { validFromDate, validToDate } = new X509Certificate(certificatePem);
+  const issuedAtMs = validFromDate.getTime() + CLOCK_SKEW_MS;
+  return { issuedAtMs, notAfterMs: validToDate.getTime() };
 }

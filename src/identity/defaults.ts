@@ -42,6 +42,18 @@ export const AUTHORITY_FILE = 'authority.pem';
 /** The folder with a file for every name that has a certificate. */
 export const ISSUED_FOLDER = 'issued';
 
+/** The folder with a file for every key that was revoked. */
+export const REVOKED_FOLDER = 'revoked';
+
+/** The signed list of revoked keys, as every node keeps it. */
+export const REVOCATIONS_FILE = 'revocations.json';
+
+/** Keys on the list of revocations; beyond it those go first whose certificate ends first. */
+export const MAX_REVOCATIONS = 4096;
+
+/** A longer list of revocations is refused unread. */
+export const MAX_REVOCATIONS_CHARACTERS = 1024 * 1024;
+
 /** The folder with a folder for every token. */
 export const TOKENS_FOLDER = 'tokens';
 

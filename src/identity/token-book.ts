@@ -23,6 +23,8 @@ export interface TokenOptions {
   readonly ttlMs?: number;
   /** How many nodes may join with it. @default 1; at most 10 000 */
   readonly uses?: number;
+  /** May take over a live member's name, never that of the CA's holder. @default false */
+  readonly replace?: boolean;
 }
 
 /** What may be shown of a token. Times are wall-clock milliseconds. */
@@ -32,6 +34,7 @@ export interface TokenInfo {
   readonly expiresAtMs: number;
   readonly uses: number;
   readonly used: number;
+  readonly replace: boolean;
 }
 
 interface TokenRecord {
@@ -39,7 +42,12 @@ interface TokenRecord {
   readonly createdAtMs: number;
   readonly expiresAtMs: number;
   readonly uses: number;
+  /** Absent in records of earlier versions. */
+  readonly replace?: boolean;
 }
+
+/** Throws what a token that is in order is to be refused with; nothing of it is used up then. */
+export type TokenCheck = (token: Pick<TokenInfo, 'replace'>) => void;
 
 const RECORD_FILE = 'token.json';
 const USE_PREFIX = 'use-';
@@ -67,7 +75,7 @@ export class TokenBook {
 
   /** Makes a token and forgets its secret. Sweeps tokens that have expired. */
   create(options: TokenOptions = {}): { id: string; secret: string } {
-    const { ttlMs = TOKEN_TTL_MS, uses = TOKEN_USES } = options;
+    const { ttlMs = TOKEN_TTL_MS, uses = TOKEN_USES, replace = false } = options;
     checkRange('ttlMs', ttlMs, MAX_TOKEN_TTL_MS);
     checkRange('uses', uses, MAX_TOKEN_USES);
     const now = this.#clock.wallTime();
@@ -81,6 +89,7 @@ export class TokenBook {
       createdAtMs: now,
       expiresAtMs: now + ttlMs,
       uses,
+      replace,
     };
     ensureDirectory(path.join(this.#folder, id));
     writeFileAtomic(path.join(this.#folder, id, RECORD_FILE), JSON.stringify(record));
@@ -89,11 +98,12 @@ export class TokenBook {
 
   /**
    * Takes one use of a token. A token that is wrong, expired, used up, revoked or unknown is
-   * refused with one error, one message, and at one time after the call. Errors: `token_refused`.
+   * refused with one error, one message, and at one time after the call. `check` is asked before
+   * the use is taken. Errors: `token_refused`, and those of `check`.
    */
-  async redeem(id: string, secret: string): Promise<void> {
+  async redeem(id: string, secret: string, check: TokenCheck = () => {}): Promise<void> {
     const answerAtMs = this.#clock.now() + this.#refusalDelayMs;
-    if (this.#take(id, secret)) return;
+    if (this.#take(id, secret, check)) return;
     await sleep(this.#clock, Math.max(0, answerAtMs - this.#clock.now()));
     throw new FlotillaError(
       'token_refused',
@@ -106,8 +116,8 @@ export class TokenBook {
     for (const id of listIfPresent(this.#folder)) {
       const record = this.#read(id);
       if (record === undefined) continue;
-      const { createdAtMs, expiresAtMs, uses } = record;
-      tokens.push({ id, createdAtMs, expiresAtMs, uses, used: this.#used(id) });
+      const { createdAtMs, expiresAtMs, uses, replace = false } = record;
+      tokens.push({ id, createdAtMs, expiresAtMs, uses, used: this.#used(id), replace });
     }
     return tokens.sort((a, b) => a.createdAtMs - b.createdAtMs || (a.id < b.id ? -1 : 1));
   }
@@ -121,7 +131,7 @@ export class TokenBook {
     return true;
   }
 
-  #take(id: string, secret: string): boolean {
+  #take(id: string, secret: string, check: TokenCheck): boolean {
     const record = this.#read(id);
     const expected = Buffer.alloc(32);
     if (record !== undefined) expected.set(Buffer.from(record.secretHash, 'hex'));
@@ -129,6 +139,7 @@ export class TokenBook {
     if (record === undefined || !matches || this.#clock.wallTime() >= record.expiresAtMs) {
       return false;
     }
+    if (this.#used(id) < record.uses) check({ replace: record.replace === true });
     for (let use = this.#used(id); use < record.uses; use++) {
       if (claimFile(path.join(this.#folder, id, `${USE_PREFIX}${use}`))) return true;
     }
