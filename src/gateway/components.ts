@@ -1,7 +1,13 @@
 // What the gateway needs of the rest of a node, as narrow interfaces: any object that has these
 // members will do, so that tests give it small fakes and `node/` gives it the real thing.
 import type { Clock, Logger } from '../core/index.ts';
-import type { NodeInfo } from '../cluster/index.ts';
+import type {
+  KnownNode,
+  LoadCounters,
+  Member,
+  NodeInfo,
+  RouteExplanation,
+} from '../cluster/index.ts';
 import type { Graph } from '../training/index.ts';
 
 /** What is known of a model. Figures that a model does not have yet are left out. */
@@ -50,15 +56,41 @@ export interface TrainingService {
   train(graph: Graph, options: object, control: TrainingControl): Promise<unknown>;
 }
 
+/** What is known of every node's load: the coordinator's `load` has these members. */
+export interface LoadView {
+  readonly counters: LoadCounters;
+  of(node: string): KnownNode | undefined;
+}
+
 /** This node's view of the cluster: the coordinator of `cluster/` has these members. */
 export interface CoordinatorView {
   readonly nodeId: string;
   readonly registry: { allNodes(): readonly NodeInfo[] };
+  /** Without it no load is known. */
+  readonly load?: LoadView;
   topologySummary(): string;
   clusterSize(): number;
   healthyCount(): number;
   route(key: string): NodeInfo | undefined;
-  explain(key: string): { readonly candidates: readonly unknown[] };
+  explain(key: string): Pick<RouteExplanation, 'node' | 'owner' | 'cap' | 'candidates'>;
+}
+
+/** A member as membership has it, with what it last said of itself. */
+export interface MemberInfo
+  extends Pick<Member, 'name' | 'status' | 'incarnation' | 'address' | 'httpAddress' | 'metadata'> {
+  /** 0 (idle) to 1 (saturated). */
+  readonly load: number;
+  /** Wall time of the last sign of life, milliseconds since 1970. */
+  readonly lastSeenMs: number;
+}
+
+/** What an operator asks of members. Errors: `member_unknown`, and those of reaching the member. */
+export interface MemberControl {
+  list(): readonly MemberInfo[];
+  /** Requests go elsewhere from now on; with `cancel`, they come back. */
+  drain(name: string, cancel: boolean): Promise<void>;
+  /** The member drains, says good-bye and stops. */
+  leave(name: string): Promise<void>;
 }
 
 /** Counted since the node started, for one lane to one peer. */
@@ -69,6 +101,12 @@ export interface LaneCounters {
   readonly messagesReceived: number;
   readonly bytesSent: number;
   readonly bytesReceived: number;
+  /** Messages that wait to be taken by this end. */
+  readonly depth: number;
+  /** Messages that the lane was too full for, or that had no receiver. */
+  readonly drops: number;
+  /** Sends that had to wait for the other end. */
+  readonly creditWaits: number;
 }
 
 export interface GatewayComponents {
@@ -78,6 +116,8 @@ export interface GatewayComponents {
   /** What `GET /cluster` shows of the tables. */
   readonly tables?: () => Promise<readonly unknown[]>;
   readonly laneCounters?: () => readonly LaneCounters[];
+  /** Without it members are neither listed nor asked anything. */
+  readonly members?: MemberControl;
   readonly clock: Clock;
   readonly log: Logger;
 }

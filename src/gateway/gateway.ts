@@ -1,9 +1,10 @@
 // The HTTP server of a node: wires the routes, gives requests their ids, measures them, turns every
 // error into OpenAI's body, and starts and stops. What is asked is answered by its components.
 import Fastify from 'fastify';
-import { FlotillaError, hasCode, invalidOption, messageOf } from '../core/index.ts';
+import { FlotillaError, invalidOption, messageOf } from '../core/index.ts';
 import { GATEWAY_DEFAULTS } from './defaults.ts';
 import { errorBody, publicError, statusOf } from './http-errors.ts';
+import { listenError } from './listen-error.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { registerClusterRoutes } from './routes-cluster.ts';
 import { registerGraphRoutes } from './routes-graph.ts';
@@ -38,6 +39,7 @@ export class Gateway {
   readonly #stopping = new AbortController();
   readonly #idPrefix: string;
   #requests = 0;
+  #inFlight = 0;
 
   constructor(components: GatewayComponents, options: GatewayOptions = {}) {
     this.#options = checkOptions(options);
@@ -67,7 +69,7 @@ export class Gateway {
     try {
       await this.#app.listen({ host, port });
     } catch (error) {
-      throw listenError(error, host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
+      throw listenError(error, { host, port });
     }
     return { host, port: (this.#app.server.address() as AddressInfo).port };
   }
@@ -80,6 +82,11 @@ export class Gateway {
     );
     await this.#app.close();
     cut.cancel();
+  }
+
+  /** Requests for inference that are being answered. What operators ask is no load. */
+  get inFlight(): number {
+    return this.#inFlight;
   }
 
   #createServer(): FastifyInstance {
@@ -110,6 +117,9 @@ export class Gateway {
     this.#app.addHook('onRoute', ({ method, url }) => this.#routes.add(method, url));
     this.#app.addHook('onRequest', async (request, reply) => {
       reply.header('x-request-id', request.id);
+      if (!request.routeOptions.url?.startsWith('/v1/')) return;
+      this.#inFlight++;
+      reply.raw.once('close', () => this.#inFlight--);
     });
     this.#app.addHook('onResponse', async (request, reply) => {
       const { method } = request;
@@ -171,15 +181,4 @@ function checkOptions(options: GatewayOptions): Required<GatewayOptions> {
     throw invalidOption(limit, 'a number of bytes of at least 1', checked[limit]);
   }
   return checked;
-}
-
-function listenError(error: unknown, address: string): unknown {
-  if (hasCode(error)) return error;
-  const { code } = error as { code?: string };
-  if (code === 'EADDRINUSE') {
-    const message = `another program listens on ${address}; stop it or choose another HTTP port`;
-    return new FlotillaError('port_in_use', message, { details: { address }, cause: error });
-  }
-  const message = `cannot listen for HTTP on ${address}: ${messageOf(error)}`;
-  return new FlotillaError('listen_failed', message, { details: { address }, cause: error });
 }

@@ -21,6 +21,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   graph_empty: 400,
   graph_too_small: 400,
   dimension_invalid: 400,
+  member_unknown: 404,
   row_unknown: 404,
   relation_unknown: 404,
   model_unknown: 404,

@@ -6,6 +6,9 @@ export type {
   Embedded,
   GatewayComponents,
   LaneCounters,
+  LoadView,
+  MemberControl,
+  MemberInfo,
   ModelCatalogue,
   ModelInfo,
   Scored,
@@ -14,3 +17,4 @@ export type {
   TrainingService,
 } from './components.ts';
 export type { GatewayOptions } from './gateway.ts';
+export type { LaneSummary, LoadReport, NodeLoadReport } from './load-report.ts';

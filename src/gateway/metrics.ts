@@ -1,7 +1,8 @@
 // The gateway's Prometheus metrics, in a registry of their own: requests by route and status, the
-// process, the cluster's health, and what the peer lanes have carried.
+// process, the cluster's health, this node's load, and what the peer lanes have carried.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { DURATION_BUCKETS_S } from './defaults.ts';
+import type { KnownNode } from '../cluster/index.ts';
 import type { CoordinatorView, LaneCounters } from './components.ts';
 
 export interface MetricsSources {
@@ -39,7 +40,9 @@ export class GatewayMetrics {
       registers,
     });
     addClusterGauges(this.#registry, sources.coordinator);
+    addLoadGauges(this.#registry, sources.coordinator);
     addLaneCounters(this.#registry, sources.laneCounters);
+    addLaneStates(this.#registry, sources.laneCounters);
     collectDefaultMetrics({ register: this.#registry });
   }
 
@@ -103,4 +106,77 @@ function addLaneCounters(registry: Registry, read: () => readonly LaneCounters[]
     lane.bytesSent,
     lane.bytesReceived,
   ]);
+}
+
+type LaneState = 'depth' | 'drops' | 'creditWaits';
+
+/** How full the lanes are, and what that cost. */
+function addLaneStates(registry: Registry, read: () => readonly LaneCounters[]): void {
+  const sample = (state: LaneState, add: (labels: LaneLabels, value: number) => void) => {
+    for (const lane of read()) add({ peer: lane.peer, lane: lane.lane }, lane[state]);
+  };
+  const shared = { labelNames: ['peer', 'lane'], registers: [registry] };
+  new Gauge({
+    ...shared,
+    name: 'flotilla_peer_queue_depth',
+    help: 'Messages of a peer that wait to be taken.',
+    collect() {
+      this.reset();
+      sample('depth', (labels, value) => this.set(labels, value));
+    },
+  });
+  const counter = (name: string, help: string, state: LaneState) =>
+    new Counter({
+      ...shared,
+      name,
+      help,
+      collect() {
+        this.reset();
+        sample(state, (labels, value) => this.inc(labels, value));
+      },
+    });
+  counter('flotilla_peer_drops_total', 'Messages that the lane could not take.', 'drops');
+  counter('flotilla_peer_credit_waits_total', 'Sends that waited for the peer.', 'creditWaits');
+}
+
+interface LaneLabels extends Record<string, string> {
+  readonly peer: string;
+  readonly lane: string;
+}
+
+/** What this node last said of itself; no sample while it has said nothing. */
+function addLoadGauges(registry: Registry, { nodeId, load }: CoordinatorView): void {
+  const gauge = (name: string, help: string, read: (node: KnownNode) => number | undefined) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ['node'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        const known = load?.of(nodeId);
+        const value = known && read(known);
+        if (value !== undefined) this.set({ node: nodeId }, value);
+      },
+    });
+  gauge('flotilla_node_cpu_ratio', 'Smoothed share of the processor.', ({ cpu }) => cpu);
+  gauge('flotilla_node_memory_ratio', 'Smoothed share of the memory.', ({ memory }) => memory);
+  gauge(
+    'flotilla_node_in_flight',
+    'Requests that the node works on.',
+    ({ record }) => record?.inFlight,
+  );
+  gauge('flotilla_node_queued', 'Requests that wait for the node.', ({ record }) => record?.queued);
+  new Counter({
+    name: 'flotilla_load_records_total',
+    help: 'Load records by what became of them.',
+    labelNames: ['outcome'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [outcome, count] of Object.entries(load?.counters ?? {})) {
+        this.inc({ outcome }, count);
+      }
+    },
+  });
 }

@@ -1,7 +1,10 @@
 // What an operator asks a node: does it live, what does it measure, how does it see the cluster.
-import { parseRequest, routeSchema } from './validate.ts';
-import type { FastifyInstance } from 'fastify';
-import type { GatewayComponents } from './components.ts';
+import { FlotillaError } from '../core/index.ts';
+import { loadReport } from './load-report.ts';
+import { drainSchema, leaveSchema, parseRequest, routeSchema } from './validate.ts';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { NodeInfo } from '../cluster/index.ts';
+import type { GatewayComponents, MemberControl } from './components.ts';
 import type { GatewayMetrics } from './metrics.ts';
 
 export function registerClusterRoutes(
@@ -23,23 +26,67 @@ export function registerClusterRoutes(
     return metrics.render();
   });
 
+  app.get('/load', async () => loadReport(components));
+
   app.get('/cluster', async () => ({
     summary: coordinator.topologySummary(),
     self: coordinator.nodeId,
-    nodes: coordinator.registry.allNodes(),
+    nodes: withStatus(coordinator.registry.allNodes(), components.members),
     tables: (await tables?.()) ?? [],
     models: await models.list(),
   }));
 
   app.get('/cluster/route', async ({ query }) => {
     const { key } = parseRequest(routeSchema, query, 'query');
-    const node = coordinator.route(key);
+    const { node: id, owner, cap, candidates } = coordinator.explain(key);
+    const node = coordinator.registry.allNodes().find((listed) => listed.id === id);
     return {
       key,
       node: node?.id ?? null,
       addr: node?.addr ?? null,
       httpAddr: node?.httpAddr ?? null,
-      candidates: coordinator.explain(key).candidates,
+      owner: owner ?? null,
+      cap,
+      candidates,
     };
   });
+
+  if (components.members !== undefined) registerMemberRoutes(app, components.members, coordinator);
+}
+
+/** A node that was forgotten a moment ago has no status. */
+function withStatus(nodes: readonly NodeInfo[], members: MemberControl | undefined): object[] {
+  const statuses = new Map(members?.list().map(({ name, status }) => [name, status]));
+  return nodes.map((node) => ({ ...node, status: statuses.get(node.id) }));
+}
+
+function registerMemberRoutes(
+  app: FastifyInstance,
+  members: MemberControl,
+  { nodeId }: Pick<GatewayComponents['coordinator'], 'nodeId'>,
+): void {
+  app.get('/cluster/members', async () => ({ self: nodeId, members: members.list() }));
+
+  app.post('/cluster/drain', async (request) => {
+    const { node, cancel } = parseRequest(drainSchema, jsonOf(request), 'body');
+    await members.drain(node, cancel);
+    return { node, status: cancel ? 'up' : 'leaving' };
+  });
+
+  app.post('/cluster/leave', async (request) => {
+    const { node = nodeId } = parseRequest(leaveSchema, jsonOf(request), 'body');
+    await members.leave(node);
+    return { node, status: 'leaving' };
+  });
+}
+
+/**
+ * The body, if the request says that it is JSON: a page of another site, which a browser would let
+ * send anything else without asking, must not stop nodes.
+ */
+function jsonOf({ headers, body }: FastifyRequest): unknown {
+  const [type = ''] = (headers['content-type'] ?? '').split(';');
+  if (type.trim() === 'application/json') return body;
+  const message = 'the body must be sent as content-type: application/json';
+  throw new FlotillaError('content_type_unsupported', message);
 }

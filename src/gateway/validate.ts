@@ -39,6 +39,16 @@ export const neighborsSchema = z.strictObject({ model, word, k: countText.defaul
 
 export const routeSchema = z.strictObject({ key: word });
 
+export const drainSchema = z.strictObject(
+  { node: word, cancel: z.boolean('true or false').default(false) },
+  'a JSON object with node and optionally cancel',
+);
+
+export const leaveSchema = z.strictObject(
+  { node: word.optional() },
+  'a JSON object with optionally node',
+);
+
 /** The checked value; raises `request_invalid` for the first field that breaks its rule. */
 export function parseRequest<T>(schema: z.ZodType<T>, input: unknown, part: 'body' | 'query'): T {
   const { success, data, error } = schema.safeParse(input);

@@ -8,6 +8,7 @@ import {
   loadCredentials,
   parseToken,
   saveCredentials,
+  validityOf,
 } from '../identity/index.ts';
 import { requestJoin } from '../transport/index.ts';
 import { layoutOf } from './config.ts';
@@ -29,7 +30,8 @@ export async function foundIdentity(config: NodeConfig, clock: Clock): Promise<F
   ensureDirectory(directory);
   const authority = await ClusterAuthority.open(directory, { clock });
   const saved = loadSaved(config);
-  if (saved !== undefined) return { authority, credentials: saved };
+  // The CA is here: a certificate that ended while the node was off is no obstacle.
+  if (saved !== undefined && !hasExpired(saved, clock)) return { authority, credentials: saved };
   const { privateKeyPem, csrPem } = await createKeyAndCsr(config.name);
   const certificatePem = await authority.issue(config.name, csrPem, { replace: true });
   const credentials = { name: config.name, certificatePem, privateKeyPem, caPem: authority.caPem };
@@ -37,12 +39,24 @@ export async function foundIdentity(config: NodeConfig, clock: Clock): Promise<F
   return { authority, credentials };
 }
 
-/** The saved identity, or a new one from the first seed that answers, for the join token. */
+/**
+ * The saved identity while its certificate is valid, else a new one. Errors: `token_required`,
+ * `certificate_expired`, those of the join exchange.
+ */
 export async function joinIdentity(config: NodeConfig, clock: Clock): Promise<Credentials> {
+  const saved = loadSaved(config);
+  if (saved === undefined) return admitAnew(config, clock);
+  if (!hasExpired(saved, clock)) return saved;
+  if (config.token !== undefined) return admitAnew(config, clock);
+  const ended = new Date(validityOf(saved.certificatePem).notAfterMs).toISOString();
+  const message = `the certificate of ${saved.name} ended at ${ended}; join again with a new token`;
+  throw new FlotillaError('certificate_expired', message, { details: { name: saved.name, ended } });
+}
+
+/** A new key, and a certificate from the first seed that answers, for the join token. */
+export async function admitAnew(config: NodeConfig, clock: Clock): Promise<Credentials> {
   const directory = layoutOf(config.dataDir).identity;
   ensureDirectory(directory);
-  const saved = loadSaved(config);
-  if (saved !== undefined) return saved;
   if (config.token === undefined || config.seeds.length === 0) {
     throw new FlotillaError(
       'token_required',
@@ -64,6 +78,10 @@ export async function joinIdentity(config: NodeConfig, clock: Clock): Promise<Cr
   const credentials = { name: config.name, certificatePem, privateKeyPem, caPem };
   saveCredentials(directory, credentials);
   return credentials;
+}
+
+function hasExpired({ certificatePem }: Credentials, clock: Clock): boolean {
+  return validityOf(certificatePem).notAfterMs <= clock.wallTime();
 }
 
 function loadSaved(config: NodeConfig): Credentials | undefined {

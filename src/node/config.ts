@@ -15,6 +15,29 @@ const endpoint = (defaultPort: number) =>
     })
     .prefault({});
 
+const etcdSchema = z.strictObject({
+  /** `host:port` of the members of etcd. */
+  hosts: z.array(z.string().regex(/^[^/]+:\d{1,5}$/, { error: 'host:port' })).min(1, 'one or more'),
+  /** What its keys begin with. @default one of the fleet's own, from its CA */
+  prefix: z
+    .string()
+    .regex(/^[!-~]+\/$/, { error: 'text that ends with /' })
+    .optional(),
+  user: z.strictObject({ name: z.string().min(1), password: z.string() }).optional(),
+  /** PEM files; certificate and key for an etcd that asks for them. */
+  tls: z
+    .strictObject({
+      caFile: z.string(),
+      certificateFile: z.string().optional(),
+      keyFile: z.string().optional(),
+    })
+    .optional(),
+  /** The deadline of a call. @default 5 s */
+  callTimeoutMs: z.number().positive().optional(),
+});
+
+export type EtcdConfig = z.output<typeof etcdSchema>;
+
 /** What one node is told. Every field has a default but the name and the data directory. */
 export const nodeConfigSchema = z.strictObject({
   /** The node's name: lower-case letters, digits, `.` and `-`; unique in the cluster. */
@@ -33,12 +56,35 @@ export const nodeConfigSchema = z.strictObject({
   token: z.string().optional(),
   /**
    * What lies between the nodes. `local` and `lan` speak TLS; `wan` speaks QUIC, which keeps a lane
-   * moving when packets of another are lost. All nodes of a cluster have the same.
+   * moving when packets of another are lost. It also sets how often members are probed and how soon
+   * a silent one is dead. All nodes of a cluster have the same.
    * @default "local"
    */
   preset: z.enum(['local', 'lan', 'wan']).default('local'),
-  heartbeatIntervalMs: z.number().positive().optional(),
-  healthTimeoutMs: z.number().positive().optional(),
+  /**
+   * Where decisions are kept: on the founding node, or in an etcd that every node reaches, for a
+   * fleet that must outlive any one machine. All nodes of a cluster have the same.
+   * @default "embedded"
+   */
+  store: z
+    .union([z.literal('embedded'), z.strictObject({ etcd: etcdSchema })], {
+      error: '"embedded" or { etcd: { hosts: ["host:port"] } }',
+    })
+    .default('embedded'),
+  /** What this node is, for people and for what places work; small, since gossip carries it. */
+  metadata: z
+    .strictObject({
+      role: z.string().optional(),
+      capacity: z.number().nonnegative().optional(),
+      engines: z.array(z.string()).optional(),
+      devices: z.array(z.string()).optional(),
+    })
+    .default({}),
+  /**
+   * The Prometheus endpoint of the inference engine behind this node (vLLM, SGLang, llama.cpp):
+   * its queue and its KV cache are then part of the node's load.
+   */
+  engineMetricsUrl: z.url({ protocol: /^https?$/, error: 'an http or https address' }).optional(),
   /** Where the log goes: the data directory, standard error, or nowhere. @default "file" */
   log: z.enum(['file', 'stderr', 'silent']).default('file'),
 });
@@ -83,6 +129,8 @@ function parseWith<T>(schema: z.ZodType<T>, input: unknown, source: string): T {
 export function layoutOf(dataDir: string) {
   return {
     root: dataDir,
+    lock: path.join(dataDir, 'node.lock'),
+    members: path.join(dataDir, 'members.json'),
     identity: path.join(dataDir, 'identity'),
     store: path.join(dataDir, 'store.sqlite'),
     tables: path.join(dataDir, 'tables'),

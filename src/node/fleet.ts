@@ -1,14 +1,15 @@
 // What a program sees of Flotilla: one running node and its view of the fleet. How the node's parts
 // are started and stopped is `start-node.ts`'s.
-import { FlotillaError, systemClock } from '../core/index.ts';
-import { foundIdentity, joinIdentity } from './admission.ts';
+import { FlotillaError, hasCode, systemClock } from '../core/index.ts';
+import { admitAnew, foundIdentity, joinIdentity } from './admission.ts';
 import { parseConfig } from './config.ts';
+import { DirectoryLock } from './directory-lock.ts';
 import { startNode } from './start-node.ts';
 import type { Coordinator, NodeInfo, RouteExplanation } from '../cluster/index.ts';
 import type { Table, TableService, TableSpec } from '../tables/index.ts';
 import type { Models, Trainer } from '../training/index.ts';
-import type { NodeConfigInput } from './config.ts';
-import type { StartedNode } from './start-node.ts';
+import type { NodeConfig, NodeConfigInput } from './config.ts';
+import type { NodeEnd, StartedNode } from './start-node.ts';
 
 const clock = systemClock;
 
@@ -22,9 +23,11 @@ export class Fleet implements AsyncDisposable {
   readonly models: Models;
   readonly trainer: Trainer;
   readonly #node: StartedNode;
+  readonly #lock: DirectoryLock;
 
-  private constructor(node: StartedNode) {
+  private constructor(node: StartedNode, lock: DirectoryLock) {
     this.#node = node;
+    this.#lock = lock;
     this.name = node.coordinator.nodeId;
     this.coordinator = node.coordinator;
     this.tables = node.tables;
@@ -34,23 +37,46 @@ export class Fleet implements AsyncDisposable {
 
   /**
    * Founds a cluster on this node, or starts its founding node again. The node keeps the cluster's
-   * CA and its store. Errors: `config_invalid`, `directory_not_writable`, `port_in_use`.
+   * CA and its store. Errors: `config_invalid`, `directory_not_writable`, `directory_in_use`,
+   * `port_in_use`.
    */
   static async found(options: NodeConfigInput): Promise<Fleet> {
-    const config = parseConfig(options);
-    const { authority, credentials } = await foundIdentity(config, clock);
-    return new Fleet(await startNode(config, { credentials, authority }));
+    return Fleet.#start(parseConfig(options), async (config) => {
+      const { authority, credentials } = await foundIdentity(config, clock);
+      return startNode(config, { credentials, authority });
+    });
   }
 
   /**
    * Joins a cluster through one of `seeds`. The first time it needs a `token`.
    * Errors: those of `found`, `token_required`, `token_malformed`, `token_refused`,
-   * `peer_unreachable`, `identity_refused`.
+   * `peer_unreachable`, `identity_refused`, `certificate_expired`, `certificate_revoked`,
+   * `name_taken`, `name_conflict`.
    */
   static async join(options: NodeConfigInput): Promise<Fleet> {
-    const config = parseConfig(options);
-    const credentials = await joinIdentity(config, clock);
-    return new Fleet(await startNode(config, { credentials }));
+    return Fleet.#start(parseConfig(options), async (config) => {
+      const credentials = await joinIdentity(config, clock);
+      try {
+        return await startNode(config, { credentials });
+      } catch (error) {
+        // A token lets a revoked node in again, under a new key.
+        if (!hasCode(error, 'certificate_revoked') || config.token === undefined) throw error;
+        return startNode(config, { credentials: await admitAnew(config, clock) });
+      }
+    });
+  }
+
+  static async #start(
+    config: NodeConfig,
+    start: (config: NodeConfig) => Promise<StartedNode>,
+  ): Promise<Fleet> {
+    const lock = new DirectoryLock(config.dataDir);
+    try {
+      return new Fleet(await start(config), lock);
+    } catch (error) {
+      lock[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /** Where peers reach this node, `host:port`. */
@@ -90,9 +116,24 @@ export class Fleet implements AsyncDisposable {
     return exists ? this.tables.open(name) : this.tables.create(name, spec);
   }
 
+  /**
+   * Resolves when this node has nothing more to do in the fleet and wants to be stopped: it `left`,
+   * because somebody asked it to, or its certificate was `revoked`.
+   */
+  get ended(): Promise<NodeEnd> {
+    return this.#node.ended;
+  }
+
+  /** Lets requests go to other members first, then does what `stop` does. */
+  async leave(): Promise<void> {
+    await this.#node.leave();
+    await this.stop();
+  }
+
   /** Says good-bye to the cluster, stops listening and frees everything. */
   async stop(): Promise<void> {
     await this.#node.stop();
+    this.#lock[Symbol.dispose]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,4 +7,5 @@ export type { NodeInfo, RouteExplanation } from '../cluster/index.ts';
 export type { Table, TableSpec } from '../tables/index.ts';
 export type { Graph, TrainEvent, TrainOptionsInput, TrainResult } from '../training/index.ts';
 export { decodeGraph, loadGraphFiles, loadWordNet } from '../training/index.ts';
+export type { NodeEnd } from './start-node.ts';
 export type { FlotillaConfig, NodeConfig, NodeConfigInput } from './config.ts';

@@ -1,32 +1,34 @@
 // The composition root: starts every part of a node in the order of their ranks, and stops them in
 // reverse. Nothing else in Flotilla makes a socket, a file or a thread on its own account.
-import { systemClock } from '../core/index.ts';
+import { createPrng, systemClock } from '../core/index.ts';
 import { Kernels } from '../devices/index.ts';
 import { formatAddress, QuicTransport, TlsTransport } from '../transport/index.ts';
 import { PeerHost } from '../peer/index.ts';
-import { EmbeddedStore, RemoteStore, serveStore } from '../store/index.ts';
+import { RemoteStore } from '../store/index.ts';
 import { Cluster, Coordinator } from '../cluster/index.ts';
 import { TableService } from '../tables/index.ts';
 import { Models, Trainer } from '../training/index.ts';
 import { Gateway } from '../gateway/index.ts';
 import { layoutOf } from './config.ts';
 import { NODE_DEFAULTS } from './defaults.ts';
-import { createLoadSampler } from './load-sampler.ts';
+import { IdentityService } from './identity-service.ts';
+import { KnownMembers, loadKnownMembers } from './known-members.ts';
 import { createLogger } from './log.ts';
-import type { Logger } from '../core/index.ts';
-import type { ClusterAuthority, Credentials } from '../identity/index.ts';
+import { openStore } from './open-store.ts';
+import { MemberService } from './member-service.ts';
+import { shareLoad } from './share-load.ts';
+import type { Logger, Prng } from '../core/index.ts';
+import type { MemberMetadata } from '../cluster/index.ts';
 import type { LaneCounters } from '../gateway/index.ts';
 import type { Peer } from '../peer/index.ts';
 import type { Store } from '../store/index.ts';
 import type { NodeConfig } from './config.ts';
+import type { NodeIdentity } from './identity-service.ts';
 
 const clock = systemClock;
 
-/** Who the node is; the founding node holds the CA. */
-export interface NodeIdentity {
-  readonly credentials: Credentials;
-  readonly authority?: ClusterAuthority;
-}
+/** Why a node is at its end without being stopped: it was asked to leave, or is shut out. */
+export type NodeEnd = 'left' | 'revoked';
 
 /** The parts that the rest of the program uses. */
 export interface StartedNode {
@@ -36,6 +38,10 @@ export interface StartedNode {
   readonly tables: TableService;
   readonly models: Models;
   readonly trainer: Trainer;
+  /** What is left to do then is `stop`. */
+  readonly ended: Promise<NodeEnd>;
+  /** Lets requests go elsewhere, says good-bye. */
+  leave(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -56,13 +62,25 @@ async function startParts(
   stack: AsyncDisposableStack,
 ): Promise<StartedNode> {
   const log = createLogger(config);
-  const { host, address } = await startPeers(config, identity, { log, stack });
+  const prng = createPrng(clock.wallTime() ^ (clock.now() * 1e3));
+  const { identity: keys } = layoutOf(config.dataDir);
+  const trust = new IdentityService({ ...identity, directory: keys, clock, prng, log });
+  stack.defer(() => trust.stop());
+  const { host, address } = await startPeers(config, trust, { log, stack });
   const coordinator = new Coordinator({ clock }, { nodeId: config.name, bindAddr: address });
-  const cluster = createCluster(config, { host, coordinator, log, address, identity });
-  const embedded = identity.authority && (await openStore(config, host));
-  await cluster.start(config.seeds);
-  stack.defer(() => cluster.stop());
-  const store: Store = embedded ?? new RemoteStore(host, cluster.founder, { clock });
+  const cluster = createCluster(config, { host, coordinator, prng, log, address, identity });
+  const end = Promise.withResolvers<NodeEnd>();
+  void trust.revoked.then(() => end.resolve('revoked'));
+  const leave = () => cluster.leave().finally(() => end.resolve('left'));
+  const members = new MemberService({ host, cluster, coordinator, leave: () => void leave() });
+  members.start();
+  const founding = identity.authority !== undefined;
+  const { caPem } = identity.credentials;
+  const own = await openStore(config, { host, caPem, founding });
+  if (own !== undefined) stack.defer(() => own.close());
+  await enter(config, { cluster, founding, log, stack });
+  trust.start(host, cluster);
+  const store: Store = own ?? new RemoteStore(host, cluster.founder, { clock });
   stack.defer(() => store.close());
 
   const kernels = await Kernels.create({ maxBytes: NODE_DEFAULTS.kernelMemoryBytes });
@@ -76,63 +94,90 @@ async function startParts(
   const models = new Models({ tables, store });
 
   const parts = { coordinator, tables, models, trainer };
-  const httpAddress = await startGateway(config, { ...parts, host, log, stack });
+  const http = await startGateway(config, { ...parts, members, host, log, stack });
+  const httpAddress = http?.address;
   if (httpAddress !== undefined) cluster.announceHttp(httpAddress);
+  const requests = () => ({ inFlight: http?.gateway.inFlight ?? 0, queued: 0 });
+  stack.defer(shareLoad(config, { host, cluster, coordinator, requests, clock, prng, log }));
   log.info({ address, httpAddress }, 'node started');
   const httpUrl = httpAddress === undefined ? undefined : `http://${httpAddress}`;
-  return { ...parts, address, httpUrl, stop: () => stack.disposeAsync() };
+  const stop = () => stack.disposeAsync();
+  return { ...parts, address, httpUrl, ended: end.promise, leave, stop };
 }
 
 async function startPeers(
   config: NodeConfig,
-  { credentials, authority }: NodeIdentity,
+  trust: IdentityService,
   { log, stack }: { log: Logger; stack: AsyncDisposableStack },
 ): Promise<{ host: PeerHost; address: string }> {
-  const options = authority === undefined ? {} : { onJoin: authority.admit.bind(authority) };
   const Transport = config.preset === 'wan' ? QuicTransport : TlsTransport;
-  const transport = new Transport({ clock, credentials, log }, options);
+  const transport = new Transport(
+    { clock, credentials: trust.credentials, log },
+    trust.transportOptions(),
+  );
   const host = new PeerHost({ clock, log, transport });
   stack.defer(() => host.stop());
+  trust.serve(host);
   const address = formatAddress(await host.listen(config.listen));
   return { host, address };
+}
+
+/** Joins through the seeds, else through members of an earlier run; a founder also stands alone. */
+async function enter(
+  config: NodeConfig,
+  parts: { cluster: Cluster; founding: boolean; log: Logger; stack: AsyncDisposableStack },
+): Promise<void> {
+  const { cluster, founding, log, stack } = parts;
+  const { members: file } = layoutOf(config.dataDir);
+  const known = loadKnownMembers(file);
+  const alone = founding && config.seeds.length === 0;
+  await cluster.start(alone ? [] : [...config.seeds, ...known]);
+  stack.defer(() => cluster.stop());
+  if (alone && known.length > 0) {
+    // Those that are starting too come by themselves; nobody waits for those that are not there.
+    const nobody = (err: unknown) => log.info({ err }, 'no member of the earlier run answers');
+    void cluster.rejoin(known).catch(nobody);
+  }
+  const keeper = new KnownMembers(file, { cluster, clock, log });
+  keeper.start();
+  stack.defer(() => keeper.stop());
 }
 
 interface ClusterParts {
   readonly host: PeerHost;
   readonly coordinator: Coordinator;
+  readonly prng: Prng;
   readonly log: Logger;
   readonly address: string;
   readonly identity: NodeIdentity;
 }
 
 function createCluster(config: NodeConfig, parts: ClusterParts): Cluster {
-  const { host, coordinator, log, address, identity } = parts;
-  const { heartbeatIntervalMs, healthTimeoutMs, name } = config;
+  const { host, coordinator, prng, log, address, identity } = parts;
+  const { preset, name, metadata } = config;
   return new Cluster(
-    { host, coordinator, clock, log, load: createLoadSampler() },
+    { host, coordinator, clock, prng, log },
     {
       address,
+      preset,
+      metadata: metadata as MemberMetadata,
       ...(identity.authority !== undefined && { founder: name }),
-      ...(heartbeatIntervalMs !== undefined && { heartbeatIntervalMs }),
-      ...(healthTimeoutMs !== undefined && { healthTimeoutMs }),
     },
   );
 }
 
-async function openStore(config: NodeConfig, host: PeerHost): Promise<Store> {
-  const store = await EmbeddedStore.open(layoutOf(config.dataDir).store, { clock });
-  serveStore(host, store);
-  return store;
-}
-
 interface GatewayParts extends Pick<StartedNode, 'coordinator' | 'tables' | 'models' | 'trainer'> {
+  readonly members: MemberService;
   readonly host: PeerHost;
   readonly log: Logger;
   readonly stack: AsyncDisposableStack;
 }
 
-/** Returns where clients connect, `host:port`. */
-async function startGateway(config: NodeConfig, parts: GatewayParts): Promise<string | undefined> {
+/** Undefined for a node without HTTP. */
+async function startGateway(
+  config: NodeConfig,
+  parts: GatewayParts,
+): Promise<{ gateway: Gateway; address: string } | undefined> {
   if (config.http === false) return undefined;
   const { tables, host, stack, ...shared } = parts;
   const components = {
@@ -143,17 +188,21 @@ async function startGateway(config: NodeConfig, parts: GatewayParts): Promise<st
   };
   const gateway = new Gateway(components, config.http);
   stack.defer(() => gateway.stop());
-  return formatAddress(await gateway.start());
+  return { gateway, address: formatAddress(await gateway.start()) };
 }
 
 function laneCountersOf(peer: Peer): LaneCounters[] {
-  const { control, requests, responses, channels } = peer.metrics;
-  return Object.entries({ control, requests, responses, channels }).map(([lane, counters]) => ({
+  const { control, requests, responses, channels, relay } = peer.metrics;
+  const lanes = { control, requests, responses, channels, relay };
+  return Object.entries(lanes).map(([lane, counters]) => ({
     peer: peer.name,
     lane,
     messagesSent: counters.sentMessages,
     messagesReceived: counters.receivedMessages,
     bytesSent: counters.sentBytes,
     bytesReceived: counters.receivedBytes,
+    depth: counters.depth,
+    drops: counters.drops,
+    creditWaits: counters.creditWaits,
   }));
 }

@@ -59,7 +59,17 @@ export const fakeCoordinator: CoordinatorView = {
   clusterSize: () => NODES.length,
   healthyCount: () => 1,
   route: () => NODES[0],
-  explain: () => ({ candidates: [{ node: 'node-0', reason: 'serves the key' }] }),
+  explain: () => ({
+    node: 'node-0',
+    owner: 'node-0',
+    cap: 1,
+    candidates: [
+      {
+        ...{ node: 'node-0', reason: 'serves the key', healthy: true },
+        ...{ overloaded: false, inFlight: 0, cap: 1 },
+      },
+    ],
+  }),
 };
 
 export interface Site {

@@ -193,7 +193,8 @@ test('a request id is echoed, or made', async () => {
 
 test('operators see health, the cluster, the route of a key and metrics', async () => {
   const lane = { peer: 'node-1', lane: 'requests', messagesSent: 7, messagesReceived: 6 };
-  const laneCounters = () => [{ ...lane, bytesSent: 700, bytesReceived: 600 }];
+  const state = { depth: 3, drops: 2, creditWaits: 1 };
+  const laneCounters = () => [{ ...lane, bytesSent: 700, bytesReceived: 600, ...state }];
   const tables = async () => [{ name: 'wordnet.entities', rows: 2 }];
   await withGateway({ laneCounters, tables }, async ({ url }) => {
     const health = await ask(`${url}/health`);
@@ -210,6 +211,9 @@ test('operators see health, the cluster, the route of a key and metrics', async 
       'flotilla_nodes 2',
       'flotilla_nodes_healthy 1',
       'flotilla_peer_messages_total{peer="node-1",lane="requests",direction="sent"} 7',
+      'flotilla_peer_queue_depth{peer="node-1",lane="requests"} 3',
+      'flotilla_peer_drops_total{peer="node-1",lane="requests"} 2',
+      'flotilla_peer_credit_waits_total{peer="node-1",lane="requests"} 1',
       'flotilla_peer_bytes_total{peer="node-1",lane="requests",direction="received"} 600',
       'flotilla_http_requests_total{method="GET",route="/health",status="200"} 1',
       'flotilla_http_requests_total{method="GET",route="/v1/models/:id",status="404"} 1',
