@@ -1,18 +1,18 @@
 // `flotilla node` and `flotilla join`: one node in the foreground, for a person or for the
-// supervisor that forked it; and `flotilla token`, which lets the next node in.
-import { existsSync, readdirSync } from 'node:fs';
+// supervisor that forked it, until it is stopped, leaves the fleet or is shut out.
 import os from 'node:os';
 import path from 'node:path';
 import v8 from 'node:v8';
 import { FlotillaError, hasCode, messageOf } from '../core/index.ts';
-import { ClusterAuthority } from '../identity/index.ts';
-import { Fleet, layoutOf } from '../node/index.ts';
+import { certificateRevoked } from '../identity/index.ts';
+import { Fleet } from '../node/index.ts';
+import { hasAuthority } from './command-token.ts';
 import { loadConfigFile } from './config-file.ts';
 import { CLI_DEFAULTS, SUPERVISOR } from './defaults.ts';
-import { formatSeconds, plural } from './text.ts';
 import type { NodeConfigInput } from '../node/index.ts';
 import type { CliContext } from './context.ts';
 import type { NodeMessage } from './node-messages.ts';
+import type { StoreFlag } from './options.ts';
 
 type Endpoint = { readonly host: string; readonly port: number };
 
@@ -24,6 +24,7 @@ export interface NodeFlags {
   readonly dataDir?: string;
   readonly listen?: Endpoint;
   readonly http?: Endpoint | false;
+  readonly store?: StoreFlag;
   readonly config?: string;
 }
 
@@ -53,10 +54,12 @@ export async function runNode(context: CliContext, flags: NodeFlags): Promise<vo
   const http = httpUrl === undefined ? '' : `, HTTP at ${httpUrl}`;
   if (!supervised)
     context.out.line(`${name} listens for peers at ${address}${http}; Ctrl-C stops it`);
-  await ended.promise;
+  const end = await Promise.race([ended.promise, fleet.ended]);
+  if (end === 'left' && !supervised) context.out.line(`${name} has left the fleet`);
   const late = Promise.withResolvers<void>();
   context.clock.schedule(SUPERVISOR.stopTimeoutMs, late.resolve);
   await Promise.race([fleet.stop(), late.promise]);
+  if (end === 'revoked') throw certificateRevoked(name);
 }
 
 /** Over IPC when there is a supervisor; one that is gone cannot be told. */
@@ -81,11 +84,18 @@ async function startNode(context: CliContext, flags: NodeFlags): Promise<Fleet> 
     ...(token !== undefined && { token }),
     ...(flags.listen !== undefined && { listen: flags.listen }),
     ...(flags.http !== undefined && { http: flags.http }),
+    ...(flags.store !== undefined && { store: storeOf(flags.store, config.store) }),
   };
   if (flags.found || (seeds.length === 0 && hasAuthority(dataDir))) return Fleet.found(input);
   if (seeds.length > 0) return Fleet.join(input);
   const message = 'a node needs --found, to found a fleet, or --join HOST:PORT, to join one';
   throw new FlotillaError('usage_invalid', message);
+}
+
+/** The flag says where; how to log on there, the file still says. */
+function storeOf(flag: StoreFlag, config: NodeConfigInput['store']): NodeConfigInput['store'] {
+  if (flag === 'embedded' || config === undefined || config === 'embedded') return flag;
+  return { etcd: { ...config.etcd, ...flag.etcd } };
 }
 
 /** This machine's name, in characters that node names may have. */
@@ -111,37 +121,4 @@ async function readToken(token: string | undefined): Promise<string | undefined>
     if (text.includes('\n') || text.length > 4_096) break;
   }
   return text.split('\n')[0]?.trim();
-}
-
-function hasAuthority(dataDir: string): boolean {
-  return existsSync(path.join(layoutOf(dataDir).identity, AUTHORITY_FILE));
-}
-
-const AUTHORITY_FILE = 'authority.pem';
-
-export interface TokenFlags {
-  readonly dataDir?: string;
-  readonly ttl: number;
-  readonly uses: number;
-  readonly config?: string;
-}
-
-/** Prints a join token, and nothing else, on standard output. */
-export async function runToken(context: CliContext, flags: TokenFlags): Promise<void> {
-  const { config } = await loadConfigFile(flags.config);
-  const dataDir = flags.dataDir ?? config.dataDir ?? CLI_DEFAULTS.dataDir;
-  const founder = [dataDir, ...foldersIn(dataDir)].find(hasAuthority) ?? dataDir;
-  const authority = await ClusterAuthority.open(layoutOf(founder).identity, {
-    clock: context.clock,
-    create: false,
-  });
-  context.out.line(authority.createToken({ ttlMs: flags.ttl, uses: flags.uses }));
-  const life = `valid for ${formatSeconds(flags.ttl / 1000)}, ${plural(flags.uses, 'use')}`;
-  context.err.line(`${life}; on the new machine: flotilla join HOST:7400 --token TOKEN`);
-}
-
-function foldersIn(dataDir: string): string[] {
-  if (!existsSync(dataDir)) return [];
-  const entries = readdirSync(dataDir, { withFileTypes: true });
-  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => path.join(dataDir, name));
 }

@@ -100,10 +100,12 @@ class LostNodes {
   add(name: string, { how, lastWords }: { how: string; lastWords: string }): void {
     this.#count += 1;
     const words = lastWords === '' ? '' : `: ${lastWords}`;
-    const left = this.#nodes - this.#count;
-    const rest = left === 0 ? 'no node is left' : `${plural(left, 'node')} left`;
-    this.#context.err.line(`flotilla: ${name} ended unexpectedly (${how})${words}; ${rest}`);
-    if (left > 0) return;
+    const others = this.#nodes - this.#count;
+    const rest = others === 0 ? 'no node is left' : `${plural(others, 'node')} left`;
+    // A node ends in good order when it was asked to leave the fleet.
+    const end = how === 'exit code 0' ? 'has left the fleet' : `ended unexpectedly (${how})`;
+    this.#context.err.line(`flotilla: ${name} ${end}${words}; ${rest}`);
+    if (others > 0) return;
     this.#controller.abort(new FlotillaError('node_failed', 'every node has ended'));
   }
 }

@@ -1,7 +1,7 @@
 // The commands that ask a running fleet over HTTP: status, route, neighbors, complete, train.
 import { FleetClient } from './fleet-client.ts';
 import { formatAge, formatTable } from './text.ts';
-import type { NodeInfo } from '../cluster/index.ts';
+import type { Member, NodeInfo } from '../cluster/index.ts';
 import type { CliContext } from './context.ts';
 
 export interface ClientFlags {
@@ -12,7 +12,7 @@ export interface ClientFlags {
 interface ClusterBody {
   readonly summary: string;
   readonly self: string;
-  readonly nodes: readonly NodeInfo[];
+  readonly nodes: readonly (NodeInfo & Partial<Pick<Member, 'status'>>)[];
   readonly models: readonly { readonly name: string; readonly status: string }[];
 }
 
@@ -27,11 +27,11 @@ export async function runStatus({ out, clock }: CliContext, flags: ClientFlags):
     node.id,
     node.addr,
     node.httpAddr || '-',
-    node.healthy ? 'healthy' : 'unhealthy',
+    node.status ?? (node.healthy ? 'healthy' : 'unhealthy'),
     node.id === cluster.self ? 'asked' : formatAge(now - node.lastSeenMs),
     `${Math.round(node.load * 100)} %`,
   ]);
-  const heading = ['node', 'peers', 'http', 'health', 'last seen', 'load'];
+  const heading = ['node', 'peers', 'http', 'status', 'last seen', 'load'];
   const [first = '', ...lines] = formatTable([heading, ...rows]);
   out.line(out.style('bold', first));
   lines.forEach((line, index) => {

@@ -41,6 +41,18 @@ export const PROGRESS = {
   maxBarColumns: 28,
   /** Columns of a terminal that does not say. */
   columns: 80,
+  /** Rows of one. */
+  rows: 24,
+} as const;
+
+export const TOP = {
+  /** Nodes sample themselves as often; more often would show the same. */
+  refreshMs: 1_000,
+  barColumns: 8,
+  /** Longer names are cut. */
+  maxNameColumns: 24,
+  /** A record this old, or an answer, is marked: two samples are missing. */
+  oldAfterMs: 3_000,
 } as const;
 
 /** What `up` shows of a model: enough to see that it learnt something. */

@@ -43,6 +43,21 @@ export function endpointOrOff(text: string): { host: string; port: number } | fa
   return text === 'off' ? false : endpoint(text);
 }
 
+export type StoreFlag =
+  | 'embedded'
+  | { readonly etcd: { readonly hosts: string[]; readonly prefix?: string } };
+
+/** `embedded`, or `etcd://host:port,host:port`, with the prefix of the keys as its path. */
+export function storeChoice(text: string): StoreFlag {
+  if (text === 'embedded') return text;
+  const [, list, prefix] = /^etcd:\/\/([^/]+:\d{1,5})(\/.+\/)?\/?$/.exec(text) ?? [];
+  const hosts = list?.split(',') ?? [];
+  if (hosts.length > 0 && hosts.every((host) => /:\d{1,5}$/.test(host))) {
+    return { etcd: { hosts, ...(prefix !== undefined && { prefix }) } };
+  }
+  throw new InvalidArgumentError('It must be embedded, or etcd://HOST:PORT,HOST:PORT.');
+}
+
 /** The trainer's options; it has the defaults and the last word on their rules. */
 const TRAINING_OPTIONS = [
   ['--dim <n>', 'numbers per row, even', wholeNumber(2, 65_536)],
@@ -79,7 +94,11 @@ export function trainingOptionsOf(options: ParsedOptions): Record<string, string
   return given;
 }
 
-export function addClientOptions(command: Command): Command {
+export function addUrlOption(command: Command): Command {
   const url = new Option('--url <url>', 'HTTP address of any node').env('FLOTILLA_URL');
-  return command.addOption(url.default(CLI_DEFAULTS.url)).option('--json', 'print JSON');
+  return command.addOption(url.default(CLI_DEFAULTS.url));
+}
+
+export function addClientOptions(command: Command): Command {
+  return addUrlOption(command).option('--json', 'print JSON');
 }

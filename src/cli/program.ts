@@ -5,16 +5,22 @@ import { CLI_DEFAULTS } from './defaults.ts';
 import {
   addClientOptions,
   addTrainingOptions,
+  addUrlOption,
   duration,
   endpoint,
   endpointOrOff,
   port,
+  storeChoice,
   trainingOptionsOf,
   wholeNumber,
 } from './options.ts';
 import { oneLine } from './report-error.ts';
 import type { AskFlags, ClientFlags } from './commands-client.ts';
-import type { NodeFlags, TokenFlags } from './command-node.ts';
+import type { Argument } from 'commander';
+import type { NodeFlags } from './command-node.ts';
+import type { AuthorityFlags, TokenFlags, TokenListFlags } from './command-token.ts';
+import type { DrainFlags } from './commands-members.ts';
+import type { TopFlags } from './command-top.ts';
 import type { TrainFlags } from './command-train.ts';
 import type { UpFlags } from './command-up.ts';
 import type { CliContext } from './context.ts';
@@ -37,12 +43,15 @@ export function createProgram(context: CliContext): Command {
   });
   program.configureHelp({
     subcommandTerm: (command) =>
-      [command.name(), ...command.registeredArguments.map((each) => `<${each.name()}>`)].join(' '),
+      [command.name(), ...command.registeredArguments.map(argumentTerm)].join(' '),
   });
   program.exitOverride();
   addUp(program, context);
   addNodeCommands(program, context);
+  addIdentityCommands(program, context);
   addClusterCommands(program, context);
+  addLoadCommands(program, context);
+  addMemberCommands(program, context);
   addModelCommands(program, context);
   return program.addHelpText(
     'after',
@@ -50,10 +59,15 @@ export function createProgram(context: CliContext): Command {
       ['flotilla up', 'three nodes, trained on WordNet, at :8080'],
       ['flotilla up --data graph.tsv', 'your own graph: TSV, CSV, N-Triples, .gz'],
       ['flotilla status', 'who is there, and how it does'],
+      ['flotilla top', 'how loaded every node is, each second'],
       ['flotilla neighbors dog', 'what the model holds to be near'],
       ['flotilla complete dog hypernym', 'what the model believes a dog is'],
     ]),
   );
+}
+
+function argumentTerm(argument: Argument): string {
+  return argument.required ? `<${argument.name()}>` : `[${argument.name()}]`;
 }
 
 /** Lines for --help: comments in one column, or below their commands where that is too wide. */
@@ -114,6 +128,11 @@ function addNodeCommands(program: Command, context: CliContext): void {
         `for clients (default: 127.0.0.1:${httpPort})`,
         endpointOrOff,
       )
+      .option(
+        '--store <where>',
+        'etcd://HOST:PORT,… on every node (default: embedded)',
+        storeChoice,
+      )
       .option(...CONFIG_OPTION);
 
   const node = addCommand(program, 'node', 'run one node in the foreground')
@@ -150,21 +169,105 @@ function addNodeCommands(program: Command, context: CliContext): void {
     const { runNode } = await import('./command-node.ts');
     await runNode(context, { ...options, join: [address] });
   });
+}
 
-  const token = addCommand(program, 'token', 'print a token that lets a node join')
+function addIdentityCommands(program: Command, context: CliContext): void {
+  const addFounder = (command: Command) =>
+    command
+      .option('--data-dir <dir>', `of the founding node, or of "up" (default: ${dataDir})`)
+      .option(...CONFIG_OPTION);
+
+  const token = addCommand(program, 'token', 'make, list and revoke join tokens');
+  token.helpCommand(false).addHelpText(
+    'after',
+    examples([
+      ['flotilla token', 'one machine may join in the next hour'],
+      ['flotilla token --ttl 15m --uses 3', 'three, in the next 15 minutes'],
+      ['flotilla token list', 'what is still good'],
+    ]),
+  );
+  const create = token.command('create', { isDefault: true });
+  addFounder(create.description('print a token that lets a node join (the default)'))
     .option('--ttl <time>', 'how long it is valid: 90s, 15m, 1h, 7d (default: 1h)', duration)
     .option('--uses <n>', 'how many nodes may join with it', wholeNumber(1, 10_000), 1)
-    .option('--data-dir <dir>', `of the founding node, or of "up" (default: ${dataDir})`)
-    .option(...CONFIG_OPTION)
+    .option('--replace', 'may take over the name of a member that is up')
+    .option('--verbose', 'explain errors')
+    .action(async (options: TokenFlags) => {
+      const { runTokenCreate } = await import('./command-token.ts');
+      await runTokenCreate(context, options);
+    });
+  addFounder(addCommand(token, 'list', 'list the tokens: id, age, expiry, uses left'))
+    .option('--json', 'print JSON')
+    .action(async (options: TokenListFlags) => {
+      const { runTokenList } = await import('./command-token.ts');
+      await runTokenList(context, options);
+    });
+  addFounder(addCommand(token, 'revoke', 'end a token'))
+    .argument('<id>', 'as "flotilla token list" shows it')
+    .action(async (id: string, options: AuthorityFlags) => {
+      const { runTokenRevoke } = await import('./command-token.ts');
+      await runTokenRevoke(context, id, options);
+    });
+
+  const revoke = addCommand(program, 'revoke', 'end the certificate of a node: it is shut out');
+  addFounder(revoke)
+    .argument('<name>', 'the node')
     .addHelpText(
       'after',
       examples([
-        ['flotilla token --ttl 15m --uses 3', 'three machines may join in the next 15 minutes'],
+        ['flotilla revoke node-2', 'on the founder: all nodes close their links with it'],
+        ['flotilla token', 'lets the name in again, with a new key'],
       ]),
-    );
-  token.action(async (options: TokenFlags) => {
-    const { runToken } = await import('./command-node.ts');
-    await runToken(context, { ...options, ttl: options.ttl ?? CLI_DEFAULTS.tokenTtlMs });
+    )
+    .action(async (name: string, options: AuthorityFlags) => {
+      const { runRevoke } = await import('./command-token.ts');
+      await runRevoke(context, name, options);
+    });
+}
+
+function addMemberCommands(program: Command, context: CliContext): void {
+  const members = addCommand(program, 'members', 'list the members and what is known of them');
+  addClientOptions(members).addHelpText(
+    'after',
+    examples([
+      ['flotilla members', 'status, addresses, role, load'],
+      ['flotilla members --json', 'for a script'],
+    ]),
+  );
+  members.action(async (options: ClientFlags) => {
+    const { runMembers } = await import('./commands-members.ts');
+    await runMembers(context, options);
+  });
+
+  const drain = addCommand(program, 'drain', 'take a node out of routing; it goes on running')
+    .argument('<name>', 'the node')
+    .option('--cancel', 'let it take requests again');
+  addClientOptions(drain).addHelpText(
+    'after',
+    examples([
+      ['flotilla drain node-1', 'requests go to the others'],
+      ['flotilla drain node-1 --cancel', 'and come back'],
+    ]),
+  );
+  drain.action(async (name: string, options: DrainFlags) => {
+    const { runDrain } = await import('./commands-members.ts');
+    await runDrain(context, name, options);
+  });
+
+  const leave = addCommand(program, 'leave', 'let a node drain, say good-bye and stop').argument(
+    '[name]',
+    'the node (default: the one that is asked)',
+  );
+  addClientOptions(leave).addHelpText(
+    'after',
+    examples([
+      ['flotilla leave', 'the node of this machine'],
+      ['flotilla leave node-1 --url http://10.0.0.1:8080', 'another, through any'],
+    ]),
+  );
+  leave.action(async (name: string | undefined, options: ClientFlags) => {
+    const { runLeave } = await import('./commands-members.ts');
+    await runLeave(context, name, options);
   });
 }
 
@@ -190,6 +293,38 @@ function addClusterCommands(program: Command, context: CliContext): void {
   route.action(async (key: string, options: ClientFlags) => {
     const { runRoute } = await import('./commands-client.ts');
     await runRoute(context, key, options);
+  });
+}
+
+function addLoadCommands(program: Command, context: CliContext): void {
+  const top = addCommand(program, 'top', 'watch the load of every node').option(
+    '--once',
+    'show it once and end',
+  );
+  addUrlOption(top).addHelpText(
+    'after',
+    `\nA narrow terminal goes without lanes, heap, GPUs, age, bars, engine, loop,
+memory, queue and status, in this order.\n${examples([
+      ['flotilla top', 'until q or Ctrl-C'],
+      ['flotilla top --url http://10.0.0.1:8080', 'as another node sees it'],
+    ])}`,
+  );
+  top.action(async (options: TopFlags) => {
+    const { runTop } = await import('./command-top.ts');
+    await runTop(context, options);
+  });
+
+  const load = addCommand(program, 'load', 'show the load of every node once');
+  addClientOptions(load).addHelpText(
+    'after',
+    examples([
+      ['flotilla load', 'as a table'],
+      ['flotilla load --json', 'the records, and what routing makes of them'],
+    ]),
+  );
+  load.action(async (options: ClientFlags) => {
+    const { runLoad } = await import('./command-top.ts');
+    await runLoad(context, options);
   });
 }
 

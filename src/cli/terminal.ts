@@ -7,9 +7,14 @@ export interface OutputStream {
   write(text: string): unknown;
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
+  on?(event: 'resize', listener: () => void): unknown;
+  off?(event: 'resize', listener: () => void): unknown;
 }
 
 const STYLES = { bold: '1', dim: '2', accent: '36', good: '32', bad: '31' } as const;
+
+export type Style = keyof typeof STYLES;
 
 export class Terminal {
   readonly interactive: boolean;
@@ -26,6 +31,21 @@ export class Terminal {
     return this.#stream.columns || PROGRESS.columns;
   }
 
+  get rows(): number {
+    return this.#stream.rows || PROGRESS.rows;
+  }
+
+  /** Calls `listener` when the terminal has another size, until it is disposed of. */
+  onResize(listener: () => void): Disposable {
+    this.#stream.on?.('resize', listener);
+    return { [Symbol.dispose]: () => void this.#stream.off?.('resize', listener) };
+  }
+
+  /** Without a line break: for whoever moves the cursor. */
+  write(text: string): void {
+    this.#stream.write(text);
+  }
+
   line(text = ''): void {
     this.#stream.write(`${text}\n`);
   }
@@ -35,7 +55,7 @@ export class Terminal {
     this.#stream.write(`\r${text}\u001b[K`);
   }
 
-  style(style: keyof typeof STYLES, text: string): string {
+  style(style: Style, text: string): string {
     return this.#colours ? `\u001b[${STYLES[style]}m${text}\u001b[0m` : text;
   }
 }

@@ -11,6 +11,18 @@ export function formatRate(value: number): string {
   return `${scaled.toFixed(scaled < 99.95 ? 1 : 0)}${unit}`;
 }
 
+/** 950 B, 12.3 KiB, 182 MiB, 1.2 GiB. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
+  let scaled = bytes;
+  let unit = 0;
+  while (scaled >= 999.5 && unit < units.length - 1) {
+    scaled /= 1024;
+    unit++;
+  }
+  return `${scaled.toFixed(unit === 0 || scaled >= 99.95 ? 0 : 1)} ${units[unit]}`;
+}
+
 /** m:ss, or h:mm:ss. */
 export function formatClock(seconds: number): string {
   const whole = Math.max(0, Math.ceil(seconds));
@@ -33,6 +45,24 @@ export function formatAge(milliseconds: number): string {
   if (seconds < 60) return `${seconds.toFixed(1)} s ago`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
   return `${Math.floor(seconds / 3600)} h ago`;
+}
+
+/** 40 s ago, 12 min ago, 3 h ago, 2 days ago: where tenths do not matter. */
+export function formatAgo(milliseconds: number): string {
+  return `${formatSpan(milliseconds)} ago`;
+}
+
+/** in 40 s, in 12 min, or expired. */
+export function formatUntil(milliseconds: number): string {
+  return milliseconds <= 0 ? 'expired' : `in ${formatSpan(milliseconds)}`;
+}
+
+function formatSpan(milliseconds: number): string {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} days`;
 }
 
 /** The figures of a link prediction, as far as they are known. */

@@ -20,8 +20,14 @@ const COMMANDS = [
   'node',
   'join',
   'token',
+  'revoke',
   'status',
   'route',
+  'top',
+  'load',
+  'members',
+  'drain',
+  'leave',
   'train',
   'neighbors',
   'complete',
@@ -112,7 +118,7 @@ test('status shows the nodes to people, and JSON to scripts', async () => {
     const { stdout, code } = await flotilla(['status', '--url', url]);
     assert.equal(code, 0);
     const [heading, asked, other, blank, summary, model] = stdout.split('\n');
-    assert.match(heading ?? '', /^node +peers +http +health +last seen +load$/);
+    assert.match(heading ?? '', /^node +peers +http +status +last seen +load$/);
     assert.match(asked ?? '', /^node-0 +127\.0\.0\.1:7400 +\S+ +healthy +asked +25 %$/);
     assert.match(other ?? '', /^node-1 +127\.0\.0\.1:7401 +\S+ +unhealthy +\d+ h ago +25 %$/);
     assert.equal(blank, '');

@@ -106,7 +106,7 @@ test('a killed node is found out, skipped and named; nobody else falls', async (
     assert.deepEqual(healthy(answer), ['node-0', 'node-1']);
   }
   const { stdout } = await flotilla(['status', '--url', first.url]);
-  assert.match(stdout, /node-2 .*unhealthy/);
+  assert.match(stdout, /^node-2 .* dead /m);
   for (let key = 0; key < 30; key++) {
     const answer = await fetch(`${first.url}/cluster/route?key=user-${key}`);
     assert.notEqual(((await answer.json()) as { node: string }).node, 'node-2');
