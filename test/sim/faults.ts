@@ -1,0 +1,299 @@
+// What goes wrong, when and for how long: all of it drawn from the seed. Each fault knows how it
+// ends, and `heal` ends those that have not.
+import type { Prng } from '../../src/core/index.ts';
+import type { Fleet, Life, Machine } from './fleet.ts';
+import type { Network } from './network.ts';
+import type { Plan } from './plan.ts';
+import type { StoreServer } from './store-server.ts';
+import type { World } from './world.ts';
+
+export interface FaultComponents {
+  readonly world: World;
+  readonly network: Network;
+  readonly server: StoreServer;
+  readonly fleet: Fleet;
+}
+
+type Kind =
+  | 'partition'
+  | 'one-way'
+  | 'pause'
+  | 'crash'
+  | 'clock-jump'
+  | 'store-path'
+  | 'store-hang'
+  | 'loss'
+  | 'reset'
+  | 'drain'
+  | 'leave'
+  | 'storm';
+
+const WEIGHTS: Readonly<Record<Kind, number>> = {
+  partition: 3,
+  'one-way': 2,
+  pause: 4,
+  crash: 4,
+  'clock-jump': 2,
+  'store-path': 4,
+  'store-hang': 2,
+  loss: 1,
+  reset: 2,
+  drain: 1,
+  leave: 1,
+  storm: 1,
+};
+
+const KINDS = Object.entries(WEIGHTS).flatMap(([kind, weight]) =>
+  Array<Kind>(weight).fill(kind as Kind),
+);
+
+const HOUR_MS = 3_600_000;
+
+/** Machines that never come back: at most this share. */
+const GONE_SHARE = 0.25;
+
+export class Faults {
+  readonly #components: FaultComponents;
+  readonly #plan: Plan;
+  readonly #prng: Prng;
+  readonly #usualLoss: number;
+  readonly #running = new Set<() => void>();
+  /** Machines that stay down for good. */
+  readonly gone = new Set<Machine>();
+  /** Faults so far. */
+  count = 0;
+  #ended = false;
+
+  readonly #kinds: Readonly<Record<Kind, () => void>> = {
+    partition: () => this.#partition(),
+    'one-way': () => this.#oneWay(),
+    pause: () => this.#pause(),
+    crash: () => this.#crash(),
+    'clock-jump': () => this.#jump(),
+    'store-path': () => this.#storePath(),
+    'store-hang': () => this.#storeHang(),
+    loss: () => this.#loss(),
+    reset: () => this.#reset(),
+    drain: () => this.#drain(),
+    leave: () => this.#leave(),
+    storm: () => this.#storm(),
+  };
+
+  constructor(components: FaultComponents, plan: Plan) {
+    this.#components = components;
+    this.#plan = plan;
+    this.#usualLoss = plan.network.loss;
+    this.#prng = components.world.prng(5);
+  }
+
+  /** Starts the fleet, and then trouble. */
+  start(): void {
+    const { world, fleet } = this.#components;
+    fleet.machines.forEach((machine, index) => {
+      const delayMs = this.#plan.joinStorm ? this.#prng.next() : index * 200;
+      world.at(delayMs, undefined, () => fleet.start(machine));
+    });
+    this.#next();
+  }
+
+  /** Everything works again, as well as it can, and who is not gone for good comes back. */
+  heal(): void {
+    const { world, network, fleet } = this.#components;
+    this.#ended = true;
+    world.trace.add(world.now, 'heal');
+    for (const end of [...this.#running]) end();
+    Object.assign(network.conditions, { loss: 0, duplication: 0, late: 0 });
+    Object.assign(this.#plan.store, { failure: 0, late: 0 });
+    this.#plan.server.earlyExpiry = 0;
+    for (const machine of fleet.machines) if (!this.gone.has(machine)) fleet.start(machine);
+  }
+
+  #next(): void {
+    const { world } = this.#components;
+    const gapMs = -this.#plan.faultEveryMs * Math.log(1 - this.#prng.next());
+    world.at(gapMs, undefined, () => {
+      if (this.#ended) return;
+      this.#inject(KINDS[this.#prng.int(KINDS.length)]!);
+      this.#next();
+    });
+  }
+
+  #inject(kind: Kind): void {
+    this.count++;
+    this.#kinds[kind]();
+  }
+
+  /** Two sides that do not hear each other. */
+  #partition(): void {
+    const { machines } = this.#components.fleet;
+    const side = machines.map(() => this.#prng.int(2));
+    const ways = machines.flatMap((a, i) =>
+      machines.filter((_, j) => side[i] !== side[j]).map((b) => [a.name, b.name] as const),
+    );
+    this.#block(ways, `partition ${side.join('')}`);
+  }
+
+  /** One node is not heard, or hears nothing, or one pair is cut in one direction. */
+  #oneWay(): void {
+    const { machines } = this.#components.fleet;
+    const one = this.#machine().name;
+    const others = machines.map(({ name }) => name).filter((name) => name !== one);
+    if (others.length === 0) return;
+    const shape = this.#prng.int(3);
+    const to = shape === 2 ? [others[this.#prng.int(others.length)]!] : others;
+    const ways = to.map((other) =>
+      shape === 1 ? ([other, one] as const) : ([one, other] as const),
+    );
+    this.#block(ways, `one-way ${shape} ${one}`);
+  }
+
+  #block(ways: readonly (readonly [string, string])[], what: string): void {
+    const { network } = this.#components;
+    for (const [from, to] of ways) network.block(from, to);
+    this.#during(this.#lengthMs(500, 20_000), what, () => {
+      for (const [from, to] of ways) network.unblock(from, to);
+    });
+  }
+
+  /** From a hiccup to three times the TTL: the process is there, and does nothing. */
+  #pause(): void {
+    const { world } = this.#components;
+    const life = this.#life();
+    if (life === undefined || life.process.paused) return;
+    world.pause(life.process);
+    this.#during(this.#lengthMs(100, 3 * this.#plan.ttlMs), `pause ${life.process.name}`, () =>
+      world.resume(life.process),
+    );
+  }
+
+  #crash(): void {
+    const { fleet } = this.#components;
+    const machine = this.#machine();
+    if (machine.life === undefined) return;
+    fleet.crash(machine, this.#prng.int(2) === 0);
+    // The battery of its clock may be dead, or NTP not yet there.
+    if (this.#prng.int(3) === 0) machine.keeping.wallOffsetMs += this.#jumpMs();
+    this.#comeBack(machine);
+  }
+
+  #jump(): void {
+    const { world } = this.#components;
+    const machine = this.#machine();
+    machine.keeping.wallOffsetMs += this.#jumpMs();
+    world.trace.add(world.now, 'clock-jump', machine.name);
+  }
+
+  #storePath(): void {
+    const { path, name, life } = this.#machine();
+    const shape = this.#prng.int(3);
+    if (path.requestsLost || path.answersLost) return;
+    path.requestsLost = shape !== 1;
+    path.answersLost = shape !== 0;
+    const broken = this.#prng.int(2) === 0;
+    this.#during(this.#lengthMs(300, 15_000), `store-path ${shape} ${name}`, () => {
+      path.requestsLost = false;
+      path.answersLost = false;
+      if (broken && life?.process.alive) life.store.disconnect();
+    });
+  }
+
+  #storeHang(): void {
+    const { world, server } = this.#components;
+    const durationMs = this.#lengthMs(200, 2 * this.#plan.ttlMs);
+    world.trace.add(world.now, 'store-hang', Math.round(durationMs));
+    server.hang(durationMs, this.#prng.int(2) === 0);
+  }
+
+  #loss(): void {
+    const { conditions } = this.#components.network;
+    conditions.loss = 0.3;
+    this.#during(this.#lengthMs(500, 8_000), 'loss', () => {
+      conditions.loss = this.#usualLoss;
+    });
+  }
+
+  #reset(): void {
+    const { world } = this.#components;
+    const life = this.#life();
+    if (life === undefined) return;
+    const linked = life.host.linked();
+    if (linked.length === 0) return;
+    const other = linked[this.#prng.int(linked.length)]!;
+    world.trace.add(world.now, 'reset', life.process.name, other);
+    world.at(0, life.process, () => life.host.break(other));
+  }
+
+  #drain(): void {
+    const { world } = this.#components;
+    const life = this.#life();
+    if (life === undefined || !life.joined || life.leaving) return;
+    const { name } = life.process;
+    world.at(0, life.process, () => life.cluster.drain());
+    this.#during(this.#lengthMs(500, 10_000), `drain ${name}`, () => {
+      world.at(0, life.process, () => life.cluster.undrain());
+    });
+  }
+
+  #leave(): void {
+    const { world, fleet } = this.#components;
+    const machine = this.#machine();
+    const { life } = machine;
+    if (life === undefined || life.leaving) return;
+    world.at(0, life.process, () => fleet.leave(machine));
+    this.#comeBack(machine);
+  }
+
+  /** Many processes start at once; those that run are killed first, some of them. */
+  #storm(): void {
+    const { world, fleet } = this.#components;
+    world.trace.add(world.now, 'storm');
+    for (const machine of fleet.machines) {
+      if (this.gone.has(machine)) continue;
+      if (this.#prng.int(2) === 0) fleet.crash(machine, true);
+      world.at(this.#prng.next() * 10, undefined, () => fleet.start(machine));
+    }
+  }
+
+  #comeBack(machine: Machine): void {
+    const { world, fleet } = this.#components;
+    const share = (this.gone.size + 1) / fleet.machines.length;
+    if (machine.name !== 'n0' && share <= GONE_SHARE && this.#prng.int(6) === 0) {
+      this.gone.add(machine);
+      return;
+    }
+    world.at(this.#lengthMs(20, 15_000), undefined, () => {
+      if (!this.#ended) fleet.start(machine);
+    });
+  }
+
+  #during(durationMs: number, what: string, end: () => void): void {
+    const { world } = this.#components;
+    world.trace.add(world.now, what, Math.round(durationMs));
+    const once = () => {
+      if (!this.#running.delete(once)) return;
+      world.trace.add(world.now, 'end of', what);
+      end();
+    };
+    this.#running.add(once);
+    world.at(durationMs, undefined, once);
+  }
+
+  #machine(): Machine {
+    const { machines } = this.#components.fleet;
+    return machines[this.#prng.int(machines.length)]!;
+  }
+
+  #life(): Life | undefined {
+    const lives = this.#components.fleet.lives();
+    return lives[this.#prng.int(Math.max(1, lives.length))]?.life;
+  }
+
+  /** Short ones are as likely as long ones: uniform in the logarithm. */
+  #lengthMs(least: number, most: number): number {
+    return least * (most / least) ** this.#prng.next();
+  }
+
+  #jumpMs(): number {
+    return HOUR_MS * (2 * this.#prng.next() - 1);
+  }
+}

@@ -1,0 +1,283 @@
+// One seed from beginning to end: builds the world, lets it run, looks at it after every step, and
+// says what it found.
+import { isRoutable } from '../../src/cluster/index.ts';
+import { messageOf } from '../../src/core/index.ts';
+import { Faults } from './faults.ts';
+import { Fleet } from './fleet.ts';
+import { MAX_CALLS } from './host.ts';
+import { Network } from './network.ts';
+import { Observer } from './observer.ts';
+import { CONVERGENCE_MS, DEFAULT_NODES, planOf } from './plan.ts';
+import { Sink } from './sink.ts';
+import { MAX_STORE_CALLS } from './store-client.ts';
+import { StoreServer } from './store-server.ts';
+import { World } from './world.ts';
+import type { Life, Machine } from './fleet.ts';
+import type { Violation } from './observer.ts';
+import type { Plan, SimulationOptions } from './plan.ts';
+
+/** How often whole views are looked at. */
+const LOOK_EVERY_MS = 500;
+
+/**
+ * Events that may wait, and that may happen between two looks, for each node and for each pair of
+ * them: more is a leak, or a busy loop.
+ */
+const MAX_EVENTS_PER_NODE = 400;
+const MAX_EVENTS_PER_PAIR = 20;
+
+export interface Outcome {
+  readonly seed: number;
+  readonly hash: string;
+  readonly steps: number;
+  readonly violation: Violation | undefined;
+  /** What a violation's reader needs: nodes and last lines. */
+  readonly report: string;
+  readonly counters: Readonly<Record<string, number>>;
+  /** From the last fault until all views agreed. */
+  readonly convergedMs: number | undefined;
+}
+
+export async function simulate(options: SimulationOptions): Promise<Outcome> {
+  const simulation = new Simulation(options);
+  return simulation.run();
+}
+
+class Simulation {
+  readonly #options: SimulationOptions;
+  readonly #plan: Plan;
+  readonly #world: World;
+  readonly #network: Network;
+  readonly #server: StoreServer;
+  readonly #observer: Observer;
+  readonly #sink: Sink;
+  readonly #fleet: Fleet;
+  readonly #faults: Faults;
+  #steps = 0;
+  #convergedMs: number | undefined;
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    const world = new World(options.seed);
+    this.#world = world;
+    world.trace.onLine = options.onLine;
+    const plan = planOf(world.prng(1), options);
+    this.#plan = plan;
+    this.#network = new Network(world, plan.network);
+    this.#server = new StoreServer(world, plan.server);
+    this.#observer = new Observer(world.trace, () => world.now);
+    this.#sink = new Sink(plan.epochChecked);
+    const { nodes = DEFAULT_NODES } = options;
+    const parts = {
+      world,
+      network: this.#network,
+      server: this.#server,
+      observer: this.#observer,
+      sink: this.#sink,
+    };
+    this.#fleet = new Fleet(parts, { plan, nodes });
+    this.#faults = new Faults({ ...parts, fleet: this.#fleet }, plan);
+  }
+
+  async run(): Promise<Outcome> {
+    const { durationMs, healMs } = this.#plan;
+    const onRejection = (error: unknown) => this.#fault(error);
+    process.on('unhandledRejection', onRejection);
+    this.#server.watch(1, ({ type, key, revision }) => {
+      if (type === 'put') this.#granted(key, revision);
+    });
+    this.#faults.start();
+    this.#world.at(healMs, undefined, () => this.#faults.heal());
+    try {
+      for (let at = LOOK_EVERY_MS; at <= durationMs; at += LOOK_EVERY_MS) {
+        await this.#world.run(at, this.#mostEvents(), this.#afterStep);
+        this.#look(at > healMs);
+        this.#options.onProgress?.(at, durationMs);
+      }
+      if (this.#convergedMs === undefined) this.#notConverged();
+    } catch (error) {
+      this.#fault(error);
+    } finally {
+      process.off('unhandledRejection', onRejection);
+    }
+    const outcome = this.#outcome();
+    this.#fleet.dispose();
+    return outcome;
+  }
+
+  readonly #afterStep = () => {
+    this.#steps++;
+    if (this.#observer.violation !== undefined) throw this.#observer.violation;
+  };
+
+  /** Whatever the code under test threw that nobody caught is a bug of it; or of the simulation. */
+  #fault(error: unknown): void {
+    const stack = error instanceof Error ? (error.stack ?? messageOf(error)) : String(error);
+    this.#observer.violate('nothing throws past its caller', stack);
+  }
+
+  #granted(key: string, epoch: number): void {
+    const world = this.#world;
+    world.trace.add(world.now, 'granted', key, epoch);
+    if (this.#plan.storeLies) {
+      this.#observer.granted(key, epoch, []);
+      return;
+    }
+    const holders = this.#fleet.lives().flatMap(({ life }) => {
+      const term = life.elections.get(key)?.term();
+      return term === undefined ? [] : [{ name: life.process.name, epoch: term.epoch }];
+    });
+    this.#observer.granted(key, epoch, holders);
+  }
+
+  /** What is too dear to look at after every step. */
+  #look(healed: boolean): void {
+    for (const { life } of this.#fleet.lives()) this.#lookAt(life);
+    this.#bounded('events', this.#world.pending, this.#mostEvents(), 'world');
+    if (!healed || this.#observer.violation !== undefined) {
+      this.#afterLook();
+      return;
+    }
+    const agreed = this.#disagreement() === undefined;
+    if (!agreed) this.#convergedMs = undefined;
+    else this.#convergedMs ??= this.#world.now - this.#plan.healMs;
+    this.#afterLook();
+  }
+
+  #mostEvents(): number {
+    const nodes = this.#fleet.machines.length;
+    return MAX_EVENTS_PER_NODE * nodes + MAX_EVENTS_PER_PAIR * nodes * nodes;
+  }
+
+  #afterLook(): void {
+    if (this.#observer.violation !== undefined) throw this.#observer.violation;
+  }
+
+  #lookAt({ process, host, store, cluster, coordinator, elections }: Life): void {
+    const { name } = process;
+    if (process.paused) return;
+    this.#bounded('calls', host.pending, MAX_CALLS, name);
+    this.#bounded('store calls', store.pending, MAX_STORE_CALLS, name);
+    this.#bounded('watches', store.watches, 4 * elections.size, name);
+    const members = cluster.members();
+    this.#bounded('members', members.length, this.#fleet.machines.length, name);
+    const routable = new Set(members.filter(isRoutable).map((member) => member.name));
+    for (const { id } of coordinator.routeMany(`key-${Math.round(this.#world.now)}`, 3)) {
+      if (routable.has(id)) continue;
+      const status = members.find((member) => member.name === id)?.status ?? 'unknown';
+      this.#observer.violate('no route to who is not up', `${name}: ${id} is ${status}`, name, id);
+    }
+  }
+
+  #bounded(what: string, size: number, most: number, node: string): void {
+    if (size <= most) return;
+    this.#observer.violate(
+      'queues stay bounded',
+      `${node} has ${size} ${what}, over ${most}`,
+      node,
+    );
+  }
+
+  /** Why the views do not agree yet; undefined when they do. */
+  #disagreement(): { details: string; nodes: string[] } | undefined {
+    const lives = this.#fleet.lives();
+    const truth = lives.map(({ machine }) => machine.name).sort();
+    for (const { machine, life } of lives) {
+      const members = life.cluster.members();
+      const live = members.filter(({ status }) => status === 'up').map(({ name }) => name);
+      const view = live.sort().join();
+      if (view !== truth.join()) {
+        const details = `${machine.name} has ${view} up, but ${truth.join()} are`;
+        return { details, nodes: [machine.name] };
+      }
+      for (const { machine: other, life: others } of lives) {
+        const sees = members.find(({ name }) => name === other.name)!.incarnation;
+        const is = others.cluster.members().find(({ name }) => name === other.name)!.incarnation;
+        if (sees === is) continue;
+        const details = `${machine.name} has ${other.name}@${sees}, but it is @${is}`;
+        return { details, nodes: [machine.name, other.name] };
+      }
+    }
+    for (const key of this.#plan.keys) {
+      const holders = lives.filter(({ life }) => life.elections.get(key)?.term() !== undefined);
+      if (holders.length === 1) continue;
+      return { details: `${key} has ${holders.length} holders`, nodes: [] };
+    }
+    return undefined;
+  }
+
+  #notConverged(): void {
+    const { details, nodes } = this.#disagreement() ?? {
+      details: 'it did for a moment',
+      nodes: [],
+    };
+    const seconds = CONVERGENCE_MS / 1000;
+    const invariant = `${seconds} s after the last fault all views agree, all keys have a holder`;
+    this.#observer.violate(invariant, details, ...nodes);
+  }
+
+  #outcome(): Outcome {
+    const { violation } = this.#observer;
+    const { trace } = this.#world;
+    const concerned = new Set(violation?.nodes);
+    const shown = this.#fleet.machines.filter(
+      ({ name }) => concerned.size === 0 || concerned.has(name),
+    );
+    const report = violation === undefined ? '' : this.#report(violation, shown);
+    return {
+      seed: this.#options.seed,
+      hash: trace.hash,
+      steps: this.#steps,
+      violation,
+      report,
+      counters: {
+        ...this.#network.counters,
+        ...this.#sink.counters,
+        faults: this.#faults.count,
+        terms: this.#server.revision,
+      },
+      convergedMs: this.#convergedMs,
+    };
+  }
+
+  #report(violation: Violation, machines: readonly Machine[]): string {
+    const { seed, nodes, minutes, mutation } = this.#options;
+    const replay = [
+      `npm run sim -- --seed ${seed}`,
+      nodes === undefined ? '' : ` --nodes ${nodes}`,
+      minutes === undefined ? '' : ` --minutes ${minutes}`,
+      mutation === undefined ? '' : ` --mutation ${mutation}`,
+    ].join('');
+    const { preset, ttlMs, network, store, server } = this.#plan;
+    return [
+      `violated: ${violation.invariant}`,
+      `  ${violation.details}`,
+      `step ${this.#steps}, ${(violation.atMs / 1000).toFixed(4)} s, seed ${seed}`,
+      `plan: ${JSON.stringify({ preset, ttlMs, network, store, server })}`,
+      'last lines:',
+      ...this.#world.trace.lines().map((line) => `  ${line}`),
+      'nodes:',
+      ...machines.flatMap((machine) => this.#stateOf(machine)),
+      `replay: ${replay}`,
+    ].join('\n');
+  }
+
+  #stateOf({ name, life, path }: Machine): string[] {
+    if (life === undefined) return [`  ${name}: no process`];
+    const { process, cluster, elections, host, store, joined } = life;
+    const views = cluster.members().map((member) => {
+      const declared = member.status === member.declared ? '' : `(${member.declared})`;
+      return `${member.name}@${member.incarnation}:${member.status}${declared}`;
+    });
+    const terms = [...elections].map(
+      ([key, election]) => `${key}=${election.term()?.epoch ?? '-'}`,
+    );
+    return [
+      `  ${name}: life ${process.life}, joined ${joined}, paused ${process.paused}, links ` +
+        `${host.linked().join()}, calls ${host.pending}, store calls ${store.pending}, ` +
+        `store path ${JSON.stringify(path)}`,
+      `    members ${views.join(' ')}`,
+      `    terms ${terms.join(' ')}`,
+    ];
+  }
+}
