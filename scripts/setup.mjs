@@ -1,7 +1,7 @@
 // Sets the checkout up: dependencies (with the pinned Node 24 among them) and the WASM kernels.
 // Runs on Node 20 or later, before `npm start` and `npm test`, and does only what is missing.
 import { spawnSync } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -35,6 +35,11 @@ function dependenciesAreCurrent() {
 }
 
 if (!dependenciesAreCurrent()) {
+  // npm would empty the folder that the link leads to, which belongs to another checkout.
+  const modules = path.join(root, 'node_modules');
+  if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    fail(`${modules} is a link to another checkout's; remove the link and try again`);
+  }
   console.error('setup: installing dependencies …');
   // EBADENGINE only says that this Node is not the pinned one, which the install brings.
   const status = run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error']);

@@ -42,6 +42,11 @@ export class BoundedQueue<T> {
     return true;
   }
 
+  /** The oldest item, which stays. */
+  peek(): T | undefined {
+    return this.#items[this.#head];
+  }
+
   /** Takes the oldest item without waiting. */
   poll(): T | undefined {
     if (this.size === 0) return undefined;
