@@ -1,5 +1,5 @@
 // Writes the tables of docs/balancing.md and its plots: `node bench/balancing/document.ts`.
-// Tables stand between `<!-- NAME -->` and `<!-- end -->`; the words around them are written by hand.
+// Tables stand between `<!-- NAME -->` and `<!-- end -->`; words around are written by hand.
 // Every figure is the median over seeds of a simulation, so two runs write the same.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
