@@ -14,6 +14,7 @@ const lossThreshold = (loss: number) => Math.floor((1 - loss) * (2 ** 32 - 1));
 
 const workload: InterferenceWorkload = {
   bulkBytes: 1024 * MIB,
+  warmUpBytes: 64 * MIB,
   blockBytes: 1 * MIB,
   maxMs: 10_000,
   idleMs: 4_000,
@@ -24,6 +25,7 @@ const workload: InterferenceWorkload = {
 
 const quickWorkload: InterferenceWorkload = {
   bulkBytes: 8 * MIB,
+  warmUpBytes: 2 * MIB,
   blockBytes: 1 * MIB,
   maxMs: 1_000,
   idleMs: 100,
@@ -70,6 +72,7 @@ export const bench = defineBench({
   rounds: 3,
   contestants: [
     ...['tls', 'quic', 'quic-alone'].map(contestant),
+    nodeContestant('two-sockets', here('two-sockets.ts')),
     ...['tls', 'quic', 'quic-alone'].map(lossy),
   ],
   ratios: {

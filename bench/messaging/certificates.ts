@@ -16,15 +16,22 @@ export interface PairCredentials {
 }
 
 export async function createCredentials(): Promise<PairCredentials> {
+  const [client, server] = await issueCredentials([CLIENT_NAME, SERVER_NAME]);
+  return { client: client as Credentials, server: server as Credentials };
+}
+
+/** Of one authority, in the order of `names`. */
+export async function issueCredentials(names: readonly string[]): Promise<Credentials[]> {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'flotilla-'));
   try {
     const authority = await ClusterAuthority.open(directory, { clock: systemClock });
-    const issue = async (name: string): Promise<Credentials> => {
+    const issued: Credentials[] = [];
+    for (const name of names) {
       const { privateKeyPem, csrPem } = await createKeyAndCsr(name);
       const certificatePem = await authority.issue(name, csrPem);
-      return { name, certificatePem, privateKeyPem, caPem: authority.caPem };
-    };
-    return { client: await issue(CLIENT_NAME), server: await issue(SERVER_NAME) };
+      issued.push({ name, certificatePem, privateKeyPem, caPem: authority.caPem });
+    }
+    return issued;
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -1,5 +1,6 @@
 // The sending end of a bulk socket: streams take turns with long fragments, which leave from the
-// memory of whoever wrote them. One write at a time: Node joins writes that wait by copying them.
+// memory of whoever wrote them. One write at a time, as Node joins writes that wait by copying them,
+// and one a turn of the loop, so that messages and timers get theirs.
 import { MUX_FLAGS, MUX_HEADER_BYTES, writeMuxHeader } from '../wire/index.ts';
 import { BULK_FRAGMENT_BYTES, BULK_GATHER_BYTES, BULK_WRITE_BYTES } from './defaults.ts';
 import type { TLSSocket } from 'node:tls';
@@ -96,10 +97,16 @@ export class BulkSender {
       this.#pieces = [];
       return;
     }
+    setImmediate(continueSender, this);
+  };
+
+  /** Writes what follows the piece that was written. */
+  continueNow(): void {
+    if (this.#current === undefined || this.#socket.destroyed) return;
     const piece = this.#pieces.pop();
     if (piece !== undefined) this.#socket.write(piece, this.#written);
     else this.#endFragment();
-  };
+  }
 
   #endFragment(): void {
     const stream = this.#current!;
@@ -120,4 +127,8 @@ export class BulkSender {
 /** Shared, so that a turn costs no closure. */
 function pumpSender(sender: BulkSender): void {
   sender.pumpNow();
+}
+
+function continueSender(sender: BulkSender): void {
+  sender.continueNow();
 }
