@@ -1,5 +1,5 @@
 // L1 and L2: how long requests take under each balancer with load that is a second old, and what a
-// routing decision costs.
+// routing decision and knowing everybody's load cost.
 import path from 'node:path';
 import { defineBench, nodeContestant } from '../harness.ts';
 import { POLICIES } from './policies.ts';
@@ -12,6 +12,7 @@ const workload: BalancingWorkload = {
   seeds: 5,
   members: 100,
   decisions: 1_000_000,
+  costMs: 20_000,
 };
 
 export const bench = defineBench({
@@ -19,12 +20,13 @@ export const bench = defineBench({
   summary: 'a simulated fleet of 20 nodes and 4 routers under each balancer, load 1 s old',
   needs: 'nothing beyond the project',
   workload,
-  quickWorkload: { durationMs: 5_000, seeds: 1, members: 100, decisions: 2_000 },
+  quickWorkload: { durationMs: 5_000, seeds: 1, members: 100, decisions: 2_000, costMs: 200 },
   // A seeded simulation says the same each time; only the cost of a decision varies.
   rounds: 3,
   contestants: [
     ...Object.keys(POLICIES).map((name) => nodeContestant(name, here('contestant.ts'), name)),
     nodeContestant('decision', here('decision.ts')),
+    nodeContestant('cost', here('cost.ts')),
   ],
   ratios: {
     L1: {
@@ -54,6 +56,16 @@ export const bench = defineBench({
       title: 'bytes of heap a decision',
       of: ['decision', 'mostBytes'],
       target: { atMost: 1 },
+    },
+    L2b: {
+      title: 'microseconds of a request by key, dispatched and settled',
+      of: ['decision', 'keyedMicroseconds'],
+      target: { atMost: 1 },
+    },
+    L3c: {
+      title: 'share of a core for sampling and gossip, 100 members',
+      of: ['cost', 'share'],
+      target: { atMost: 0.005 },
     },
   },
 });

@@ -1,6 +1,8 @@
 // Contestant: what one routing decision costs, by the slowest balancer, with every node known and
-// requests in flight: time, and memory taken from the heap.
-import { createPrng } from '../../src/core/index.ts';
+// requests in flight: time, and memory taken from the heap; and what a request by key costs, from
+// its dispatch to its end.
+import { Coordinator } from '../../src/cluster/index.ts';
+import { createPrng, systemClock } from '../../src/core/index.ts';
 import { BALANCER_NAMES, createBalancer, LoadStore, RoutingView } from '../../src/load/index.ts';
 import { readWorkload, report } from '../harness.ts';
 import { SimulatedNode } from './simulation.ts';
@@ -43,6 +45,27 @@ function costOf(name: BalancerName): Cost {
   return { nanoseconds, bytes: Math.max(0, grown) / decisions };
 }
 
+/** Nanoseconds of a request by key: the ring's walk within the bound, counted in and out. */
+function keyedCost(): number {
+  const coordinator = new Coordinator({ clock: systemClock }, { nodeId: 'node-0' });
+  for (let i = 0; i < members; i++) {
+    const node = new SimulatedNode(`node-${i}`, { slots: 8, speed: 1 });
+    for (let running = i % 8; running > 0; running--) node.run(1, 0);
+    coordinator.addPeer('', node.name);
+    coordinator.load.publish(node.sample(1_000));
+  }
+  const keys = Array.from({ length: 1_000 }, (_, index) => `conversation-${index}`);
+  const dispatch = () => {
+    for (let i = 0; i < decisions; i++) {
+      coordinator.dispatch(keys[i % keys.length] as string)?.settle(true, 20);
+    }
+  };
+  dispatch();
+  const cpuBefore = process.cpuUsage().user;
+  dispatch();
+  return ((process.cpuUsage().user - cpuBefore) * 1_000) / decisions;
+}
+
 const SETTLEMENT = { latencyMs: 20, ok: true };
 
 const figures: Record<string, number> = { slowestMicroseconds: 0, mostBytes: 0 };
@@ -52,4 +75,5 @@ for (const name of BALANCER_NAMES) {
   figures['slowestMicroseconds'] = Math.max(figures['slowestMicroseconds']!, nanoseconds / 1_000);
   figures['mostBytes'] = Math.max(figures['mostBytes']!, bytes);
 }
+figures['keyedMicroseconds'] = keyedCost() / 1_000;
 report(figures);

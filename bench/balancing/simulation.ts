@@ -3,7 +3,7 @@
 // once a second. The balancers, views and stores are those of `src/load/`.
 import { createPrng } from '../../src/core/index.ts';
 import { LoadStore, RoutingView } from '../../src/load/index.ts';
-import { EventQueue } from './event-queue.ts';
+import { EventQueue } from '../event-queue.ts';
 import type { Prng } from '../../src/core/index.ts';
 import type { Balancer, Candidates, NodeLoad } from '../../src/load/index.ts';
 import type { Scenario } from './scenarios.ts';
@@ -122,7 +122,7 @@ export function simulate(scenario: Scenario, policy: Policy, seed: number): Outc
 
 class Simulation {
   readonly #scenario: Scenario;
-  readonly #events = new EventQueue();
+  readonly #events = new EventQueue<(nowMs: number) => void>();
   readonly #nodes: SimulatedNode[];
   readonly #routers: Router[];
   readonly #candidates: Candidates;
@@ -154,16 +154,16 @@ class Simulation {
   run(): Outcome {
     const { durationMs, sampleIntervalMs, events } = this.#scenario;
     for (const { atMs, node, speed } of events) {
-      this.#events.add(atMs, () => {
+      this.#events.push(atMs, () => {
         this.#nodes[node]!.speed = speed;
       });
     }
     for (const node of this.#nodes) {
       const first = this.#delays.next() * sampleIntervalMs;
-      this.#events.add(first, (nowMs) => this.#sample(node, nowMs));
+      this.#events.push(first, (nowMs) => this.#sample(node, nowMs));
     }
     this.#scheduleArrival(0);
-    this.#events.runUntil(durationMs);
+    this.#runUntil(durationMs);
     const counted = this.#latencies;
     counted.sort((a, b) => a - b);
     const at = (share: number) => counted[Math.floor(share * (counted.length - 1))] ?? 0;
@@ -180,6 +180,13 @@ class Simulation {
     };
   }
 
+  #runUntil(endMs: number): void {
+    const events = this.#events;
+    for (let nowMs = events.nextAtMs; nowMs <= endMs; nowMs = events.nextAtMs) {
+      events.pop()?.(nowMs);
+    }
+  }
+
   #scheduleArrival(nowMs: number): void {
     const { ratePerMs } = this.#scenario;
     // Thinning: draw at the peak rate, keep in proportion to the rate of the moment.
@@ -187,7 +194,7 @@ class Simulation {
     do {
       atMs += -Math.log(1 - this.#arrivals.next()) / ratePerMs.peak;
     } while (this.#arrivals.next() * ratePerMs.peak > ratePerMs.at(atMs));
-    this.#events.add(atMs, (now) => this.#arrive(now));
+    this.#events.push(atMs, (now) => this.#arrive(now));
   }
 
   #arrive(nowMs: number): void {
@@ -206,7 +213,7 @@ class Simulation {
 
   #start(node: SimulatedNode, request: Request, nowMs: number): void {
     node.run(1, nowMs);
-    this.#events.add(nowMs + request.workMs / node.speed, (now) =>
+    this.#events.push(nowMs + request.workMs / node.speed, (now) =>
       this.#finish(node, request, now),
     );
   }
@@ -228,11 +235,11 @@ class Simulation {
     const record = node.sample(nowMs);
     for (const router of this.#routers) {
       const delayMs = gossipDelayMs * (0.5 + this.#delays.next());
-      this.#events.add(nowMs + delayMs, (now) => {
+      this.#events.push(nowMs + delayMs, (now) => {
         router.store.publish(record, now);
         router.view.update(node.name, router.store.get(node.name));
       });
     }
-    this.#events.add(nowMs + sampleIntervalMs, (now) => this.#sample(node, now));
+    this.#events.push(nowMs + sampleIntervalMs, (now) => this.#sample(node, now));
   }
 }

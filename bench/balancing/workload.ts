@@ -9,4 +9,6 @@ export interface BalancingWorkload extends Workload {
   /** Members that a routing decision chooses among, and decisions that are timed. */
   readonly members: number;
   readonly decisions: number;
+  /** How long the cost of load gossip among as many members is measured. */
+  readonly costMs: number;
 }

@@ -5,7 +5,7 @@
 import { Membership } from '../../src/cluster/index.ts';
 import { encodeMessage, encodeView, EXCHANGE, MEMBERSHIP } from '../../src/cluster/messages.ts';
 import { createPrng } from '../../src/core/index.ts';
-import { EventQueue } from './event-queue.ts';
+import { EventQueue } from '../event-queue.ts';
 import { messageBytes } from './message-bytes.ts';
 import type {
   Member,

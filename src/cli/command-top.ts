@@ -48,10 +48,10 @@ function askLoad(url: string): Promise<LoadReport> {
 
 function print(out: Terminal, report: LoadReport): void {
   const style: LoadTableOptions['style'] = (name, text) => out.style(name, text);
-  const width = out.interactive ? { columns: out.columns - 1 } : {};
+  const width: { columns?: number } = out.interactive ? { columns: out.columns - 1 } : {};
   for (const line of loadTable(report, { style, ...width })) out.line(line);
   out.line();
-  out.line(loadSummary(report));
+  out.line(loadSummary(report, width.columns));
 }
 
 interface TopComponents {
@@ -124,7 +124,8 @@ class Top {
       ...(this.#previous !== undefined && { previous: this.#previous }),
     });
     const time = new Date(report.at).toLocaleTimeString('en-GB');
-    const heading = `${time}  ${report.self}  ${loadSummary(report)}`.slice(0, columns);
+    const start = `${time}  ${report.self}  `;
+    const heading = (start + loadSummary(report, columns - start.length)).slice(0, columns);
     const foot = this.#foot().slice(0, columns);
     const how = this.#silentMs() > TOP.oldAfterMs || this.#problem !== '' ? 'bad' : 'dim';
     return [style('bold', heading), '', ...table, '', style(how, foot)];

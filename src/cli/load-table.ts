@@ -2,7 +2,7 @@
 // narrow terminal, what a cell says. Pure: when it is drawn, and on what, is for `command-top.ts`.
 import { TOP } from './defaults.ts';
 import { formatBytes, formatRate, plural } from './text.ts';
-import { usageOf } from '../load/index.ts';
+import { LOAD_DEFAULTS, usageOf } from '../load/index.ts';
 import type { LaneSummary, LoadReport, NodeLoadReport } from '../gateway/index.ts';
 import type { NodeLoad } from '../load/index.ts';
 import type { Style } from './terminal.ts';
@@ -49,11 +49,11 @@ const MISSING: Cell = [['-', 'dim']];
 const COLUMNS: readonly Column[] = [
   { id: 'name', title: 'node', left: true, cell: ({ name }) => [[shorten(name), 'bold']] },
   { id: 'status', title: 'status', left: true, cell: statusCell },
-  measured('cpu', 'cpu', ({ cpu }, context) => barCell(cpu, context)),
+  measured('cpu', 'cpu', ({ cpu }, context) => barCell(cpu, LOAD_DEFAULTS.overloadedCpu, context)),
   measured('memory', 'memory', ({ memoryUsed, memoryMax }, context) =>
     memoryMax === 0
       ? [[formatBytes(memoryUsed)]]
-      : barCell(usageOf(memoryUsed, memoryMax), context),
+      : barCell(usageOf(memoryUsed, memoryMax), LOAD_DEFAULTS.overloadedMemory, context),
   ),
   measured('heap', 'heap', ({ heapUsed }) => [[formatBytes(heapUsed)]]),
   measured('loop', 'loop', ({ eventLoopDelayMs }) => [[`${eventLoopDelayMs.toFixed(1)} ms`]]),
@@ -88,21 +88,23 @@ export function loadTable(report: LoadReport, options: LoadTableOptions): string
   return lines.slice(0, rows);
 }
 
-/** The fleet in one line. */
-export function loadSummary({ nodes }: LoadReport): string {
+/** The fleet in one line of at most `room` columns: what comes last is left out first. */
+export function loadSummary({ nodes }: LoadReport, room = Number.POSITIVE_INFINITY): string {
   const loads = nodes.flatMap(({ load }) => load ?? []);
   const sum = (of: (load: NodeLoad) => number) =>
     loads.reduce((total, load) => total + of(load), 0);
   const overloaded = nodes.filter((node) => node.overloaded).length;
   const cpu = loads.length === 0 ? '-' : percent(sum((load) => load.cpu) / loads.length);
-  return [
+  const parts = [
     plural(nodes.length, 'node'),
     `${nodes.filter(({ healthy }) => healthy).length} healthy`,
     ...(overloaded > 0 ? [`${overloaded} overloaded`] : []),
     `cpu ${cpu}`,
     `${sum((load) => load.inFlight)} in flight`,
     `${sum((load) => load.queued)} queued`,
-  ].join(', ');
+  ];
+  while (parts.length > 1 && parts.join(', ').length > room) parts.pop();
+  return parts.join(', ');
 }
 
 /** Leaves out what must give way until a line fits. */
@@ -192,16 +194,18 @@ function statusCell({ status, healthy, overloaded }: NodeLoadReport): Cell {
   return overloaded ? [['overloaded', 'bad']] : [[status, 'good']];
 }
 
+/** @param limit from which it is what overloads a node that is overloaded */
 function barCell(
   value: number,
+  limit: number,
   { bar, overloaded }: { readonly bar: number; readonly overloaded: boolean },
 ): Cell {
-  const style = overloaded ? 'bad' : 'accent';
-  const text: Piece = overloaded
-    ? [percent(value).padStart(5), 'bad']
-    : [percent(value).padStart(5)];
+  const isCause = overloaded && value >= limit;
+  const shown = percent(value).padStart(5);
+  const text: Piece = isCause ? [shown, 'bad'] : [shown];
   if (bar === 0) return [text];
   const full = Math.round(Math.min(1, value) * bar);
+  const style = isCause ? 'bad' : 'accent';
   return [['━'.repeat(full), style], ['─'.repeat(bar - full), 'dim'], [' '], text];
 }
 

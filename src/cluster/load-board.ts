@@ -5,7 +5,13 @@ import { defined } from '../core/index.ts';
 import { LOAD_DEFAULTS, LoadStore, RoutingView } from '../load/index.ts';
 import { CLUSTER_DEFAULTS } from './defaults.ts';
 import type { Clock } from '../core/index.ts';
-import type { Candidates, KnownLoad, NodeLoad, PublishOutcome } from '../load/index.ts';
+import type {
+  Candidates,
+  KnownLoad,
+  NodeLoad,
+  PublishOutcome,
+  RoutingViewOptions,
+} from '../load/index.ts';
 import type { NodeInfo, NodeRegistry } from './node-registry.ts';
 
 /** What is known of one node. What only a record tells is absent without one. */
@@ -28,6 +34,7 @@ export interface LoadBoardComponents {
 export class LoadBoard {
   readonly #registry: NodeRegistry;
   readonly #clock: Clock;
+  readonly #routing: RoutingViewOptions;
   readonly #store = new LoadStore();
   /** Made when it is first needed: who only follows membership does without its columns. */
   #view: RoutingView | undefined;
@@ -41,9 +48,10 @@ export class LoadBoard {
   #version = -1;
   #refused = 0;
 
-  constructor({ registry, clock }: LoadBoardComponents) {
+  constructor({ registry, clock }: LoadBoardComponents, routing: RoutingViewOptions = {}) {
     this.#registry = registry;
     this.#clock = clock;
+    this.#routing = routing;
   }
 
   get counters(): LoadCounters {
@@ -106,19 +114,10 @@ export class LoadBoard {
     return { record, cpu, memory, ageMs: this.#clock.now() - receivedAtMs, ...state };
   }
 
-  /** The newest records first. */
-  newest(count: number): NodeLoad[] {
-    return this.#store
-      .snapshot()
-      .sort((a, b) => b.receivedAtMs - a.receivedAtMs)
-      .slice(0, count)
-      .map(({ record }) => record);
-  }
-
   /** Gives everybody who is listed a slot. A node keeps its counts while it is unhealthy. */
   #follow(): void {
     this.#version = this.#registry.version;
-    this.#view ??= new RoutingView();
+    this.#view ??= new RoutingView(this.#routing);
     const nodes = this.#registry.allNodes();
     const { maxNodes } = LOAD_DEFAULTS;
     const unlisted = [...this.#placed].filter((name) => this.#registry.get(name) === undefined);

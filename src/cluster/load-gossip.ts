@@ -5,6 +5,7 @@ import { LOAD_DEFAULTS, MAX_BATCH, readNodeLoad } from '../load/index.ts';
 import { CLUSTER_DEFAULTS } from './defaults.ts';
 import { Dials } from './dials.ts';
 import { encodeLoads, LOAD, loadsOf, readLoad } from './load-messages.ts';
+import { listenersOf } from './load-relays.ts';
 import { hasEnded } from './member.ts';
 import type { Clock, Logger, Prng, Timer } from '../core/index.ts';
 import type { NodeLoad, Probe } from '../load/index.ts';
@@ -27,7 +28,10 @@ export interface LoadGossipComponents {
 export interface LoadGossipOptions {
   /** How often this node samples itself and tells others. @default 1000 */
   readonly sampleIntervalMs?: number;
-  /** Members that are told directly; the others hear from those. @default 128 */
+  /**
+   * Up to as many other members are told directly; in a larger fleet members also pass on what they
+   * hear. More is sooner there, and costs a message each. @default 20
+   */
   readonly maxDirectPushes?: number;
 }
 
@@ -40,6 +44,8 @@ export class LoadGossip {
   readonly #stopWatching: () => void;
   #timer: Timer | undefined;
   #running = false;
+  /** What others said of themselves since this node last spoke: it passes it on. */
+  readonly #firstHand = new Map<string, NodeLoad>();
   #mayLogAtMs = -Infinity;
 
   /** Errors: `invalid_option`. */
@@ -107,38 +113,30 @@ export class LoadGossip {
     }
   }
 
-  /** To everybody while they are few; else to some, and what others told lately to fewer still. */
+  /** To everybody while they are few; else to some, with what was heard of others first-hand. */
   #tell(record: NodeLoad): void {
-    const { cluster, coordinator } = this.#components;
-    const { maxDirectPushes } = this.#options;
+    const { cluster } = this.#components;
     const self = record.node;
-    const others = cluster.members().filter(({ name, status }) => {
-      return name !== self && !hasEnded(status);
-    });
-    const push = encodeLoads([record]);
-    if (others.length <= maxDirectPushes) {
-      for (const member of others) this.#send(member, push);
+    const members = new Map<string, Member>();
+    for (const member of cluster.members()) {
+      if (member.name !== self && !hasEnded(member.status)) members.set(member.name, member);
+    }
+    const names = [...members.keys()];
+    const tell = (told: readonly string[], records: readonly NodeLoad[]) => {
+      const body = encodeLoads(records);
+      for (const name of told) this.#send(members.get(name)!, body);
+    };
+    const firstHand = [...this.#firstHand.values()];
+    this.#firstHand.clear();
+    if (names.length <= this.#options.maxDirectPushes) {
+      tell(names, [record]);
       return;
     }
-    for (const member of this.#draw(others, maxDirectPushes)) this.#send(member, push);
-    const batch = encodeLoads(coordinator.load.newest(MAX_BATCH));
-    for (const member of this.#draw(others, CLUSTER_DEFAULTS.loadBatchMembers)) {
-      this.#send(member, batch);
-    }
+    tell(listenersOf(self, [...names, self].sort()), [record, ...firstHand].slice(0, MAX_BATCH));
   }
 
   #send({ name, address }: Member, body: unknown): void {
     this.#dials.send(name, address, body);
-  }
-
-  /** The first `count` of `members` after they were shuffled that far. */
-  #draw(members: Member[], count: number): Member[] {
-    const { prng } = this.#components;
-    for (let i = 0; i < count && i < members.length - 1; i++) {
-      const j = i + prng.int(members.length - i);
-      [members[i], members[j]] = [members[j]!, members[i]!];
-    }
-    return members.slice(0, count);
   }
 
   #receive(body: unknown, peer: string): void {
@@ -160,8 +158,10 @@ export class LoadGossip {
         coordinator.load.refuse();
         return;
       }
-      coordinator.load.publish(record);
-      if (record.node === peer) coordinator.registry.touch(peer, clock.wallTime());
+      const outcome = coordinator.load.publish(record);
+      if (record.node !== peer) return;
+      if (outcome === 'stored') this.#firstHand.set(peer, record);
+      coordinator.registry.touch(peer, clock.wallTime());
     } catch (error) {
       this.#refuse(peer, error);
     }

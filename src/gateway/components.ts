@@ -109,6 +109,14 @@ export interface LaneCounters {
   readonly creditWaits: number;
 }
 
+/** How long writes left over QUIC, counted since the node started. */
+export interface QuicCounters {
+  /** Streams that moved to a bulk socket. */
+  readonly movedStreams: number;
+  /** Long writes that stayed on QUIC because there was no bulk socket to be had. */
+  readonly stayedWrites: number;
+}
+
 export interface GatewayComponents {
   readonly models: ModelCatalogue;
   readonly trainer: TrainingService;
@@ -116,6 +124,8 @@ export interface GatewayComponents {
   /** What `GET /cluster` shows of the tables. */
   readonly tables?: () => Promise<readonly unknown[]>;
   readonly laneCounters?: () => readonly LaneCounters[];
+  /** Of a node whose peers speak QUIC. */
+  readonly quicCounters?: QuicCounters;
   /** Without it members are neither listed nor asked anything. */
   readonly members?: MemberControl;
   readonly clock: Clock;

@@ -51,6 +51,7 @@ export class Gateway {
     const metrics = new GatewayMetrics({
       coordinator: components.coordinator,
       laneCounters: components.laneCounters ?? (() => []),
+      quicCounters: components.quicCounters,
     });
     this.#addHooks(metrics);
     registerOpenAiRoutes(this.#app, components);

@@ -11,6 +11,7 @@ export type {
   MemberInfo,
   ModelCatalogue,
   ModelInfo,
+  QuicCounters,
   Scored,
   TrainingControl,
   TrainingEvent,

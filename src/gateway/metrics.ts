@@ -3,11 +3,12 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { DURATION_BUCKETS_S } from './defaults.ts';
 import type { KnownNode } from '../cluster/index.ts';
-import type { CoordinatorView, LaneCounters } from './components.ts';
+import type { CoordinatorView, LaneCounters, QuicCounters } from './components.ts';
 
 export interface MetricsSources {
   readonly coordinator: CoordinatorView;
   readonly laneCounters: () => readonly LaneCounters[];
+  readonly quicCounters?: QuicCounters | undefined;
 }
 
 /** A finished request. `route` is the pattern, never the path: paths have no bound. */
@@ -43,6 +44,7 @@ export class GatewayMetrics {
     addLoadGauges(this.#registry, sources.coordinator);
     addLaneCounters(this.#registry, sources.laneCounters);
     addLaneStates(this.#registry, sources.laneCounters);
+    if (sources.quicCounters !== undefined) addQuicCounters(this.#registry, sources.quicCounters);
     collectDefaultMetrics({ register: this.#registry });
   }
 
@@ -142,6 +144,29 @@ function addLaneStates(registry: Registry, read: () => readonly LaneCounters[]):
 interface LaneLabels extends Record<string, string> {
   readonly peer: string;
   readonly lane: string;
+}
+
+function addQuicCounters(registry: Registry, counters: QuicCounters): void {
+  const counter = (name: string, help: string, read: () => number) =>
+    new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  counter(
+    'flotilla_quic_moved_streams_total',
+    'Streams that moved to a bulk socket.',
+    () => counters.movedStreams,
+  );
+  counter(
+    'flotilla_quic_stayed_writes_total',
+    'Long writes that stayed on QUIC for want of a bulk socket.',
+    () => counters.stayedWrites,
+  );
 }
 
 /** What this node last said of itself; no sample while it has said nothing. */

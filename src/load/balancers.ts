@@ -112,7 +112,7 @@ function twoChoices({ view, prng }: BalancerComponents): Choose {
     const first = prng.int(count);
     const a = slots[first]!;
     const b = slots[(first + 1 + prng.int(count - 1)) % count]!;
-    return view.outstanding(b) < view.outstanding(a) ? b : a;
+    return view.outstandingNext(b) < view.outstandingNext(a) ? b : a;
   };
 }
 
@@ -130,8 +130,8 @@ function peakEwma({ view, prng }: BalancerComponents): Choose {
   };
 }
 
-/** The fewest outstanding requests for its capacity, of all. */
+/** The fewest outstanding requests for its capacity, the one to place included, of all. */
 function leastOutstanding({ view, prng }: BalancerComponents): Choose {
-  const cost = (slot: number) => view.outstanding(slot);
+  const cost = (slot: number) => view.outstandingNext(slot);
   return (candidates) => leastOf(candidates, prng.int(candidates.count), cost);
 }

@@ -17,9 +17,10 @@ export const LOAD_DEFAULTS = {
   sustainedHalfLifeMs: 5_000,
   /**
    * Half-life of what is taken for other routers' requests at a node. One sample tells what is over
-   * before the next one comes; their level over seconds is what lasts.
+   * before the next one comes; their level over seconds is what lasts. Shorter, and many routers
+   * chase each other's last samples; longer, and a node that emptied is believed later.
    */
-  othersHalfLifeMs: 3_000,
+  othersHalfLifeMs: 10_000,
   /** CPU share from which a node is overloaded: skipped while others can serve. */
   overloadedCpu: 0.95,
   /** Memory share from which a node is overloaded. */

@@ -14,6 +14,7 @@ export { RoutingView } from './routing-view.ts';
 export {
   compositeSelector,
   cpuSelector,
+  createSelector,
   gpuMemorySelector,
   heapSelector,
   inFlightSelector,
@@ -21,6 +22,7 @@ export {
   memorySelector,
   mixSelector,
   queueSelector,
+  SELECTOR_NAMES,
 } from './selectors.ts';
 export type { Balancer, Candidates } from './balancer.ts';
 export type { BalancerComponents, BalancerName } from './balancers.ts';
@@ -30,4 +32,4 @@ export type { EngineLoad, GpuLoad, NodeLoad } from './node-load.ts';
 export type { MachineProbeComponents, MachineProbeOptions } from './probe/machine-probe.ts';
 export type { Measurement, Probe } from './probe/probe.ts';
 export type { Dispatch, RoutingViewOptions, Settlement } from './routing-view.ts';
-export type { Selector } from './selectors.ts';
+export type { Selector, SelectorName } from './selectors.ts';

@@ -83,22 +83,20 @@ export class LoadStore {
     const sameLife = previous?.record.incarnation === record.incarnation ? previous : undefined;
     const elapsedMs = nowMs - (sameLife?.receivedAtMs ?? nowMs);
     const { riseHalfLifeMs, fallHalfLifeMs, sustainedHalfLifeMs } = this.#options;
-    const follow = (was = Number.NaN, sample: number) =>
-      smooth(was, sample, { elapsedMs, riseHalfLifeMs, fallHalfLifeMs });
-    const sustain = (was = Number.NaN, sample: number) =>
-      smooth(was, sample, {
-        elapsedMs,
-        riseHalfLifeMs: sustainedHalfLifeMs,
-        fallHalfLifeMs: sustainedHalfLifeMs,
-      });
+    const follow = { elapsedMs, riseHalfLifeMs, fallHalfLifeMs };
+    const sustain = {
+      elapsedMs,
+      riseHalfLifeMs: sustainedHalfLifeMs,
+      fallHalfLifeMs: sustainedHalfLifeMs,
+    };
     const memory = usageOf(memoryUsed, memoryMax);
     this.#known.set(node, {
       record,
       receivedAtMs: nowMs,
-      cpu: follow(sameLife?.cpu, cpu),
-      memory: follow(sameLife?.memory, memory),
-      sustainedCpu: sustain(sameLife?.sustainedCpu, cpu),
-      sustainedMemory: sustain(sameLife?.sustainedMemory, memory),
+      cpu: smooth(sameLife?.cpu ?? Number.NaN, cpu, follow),
+      memory: smooth(sameLife?.memory ?? Number.NaN, memory, follow),
+      sustainedCpu: smooth(sameLife?.sustainedCpu ?? Number.NaN, cpu, sustain),
+      sustainedMemory: smooth(sameLife?.sustainedMemory ?? Number.NaN, memory, sustain),
     });
     this.#past.delete(node);
     return outcome;

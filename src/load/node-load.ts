@@ -49,6 +49,14 @@ export function usageOf(used: number, max: number): number {
   return max === 0 ? 0 : Math.min(1, used / max);
 }
 
+/**
+ * Requests at the node, at work and waiting: by its own count or by its engine's, which others may
+ * ask too, whichever is higher.
+ */
+export function requestsOf({ inFlight, queued, engine }: NodeLoad): number {
+  return Math.max(inFlight + queued, (engine?.running ?? 0) + (engine?.waiting ?? 0));
+}
+
 type Fields = Record<string, unknown>;
 
 const SIZES = ['memoryUsed', 'memoryMax', 'heapUsed', 'heapMax', 'eventLoopDelayMs'] as const;

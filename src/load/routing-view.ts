@@ -4,6 +4,7 @@
 import { assert, invalidOption } from '../core/index.ts';
 import { LOAD_DEFAULTS } from './defaults.ts';
 import { smooth } from './ewma.ts';
+import { requestsOf } from './node-load.ts';
 import { mixSelector } from './selectors.ts';
 import type { KnownLoad } from './load-store.ts';
 import type { Selector } from './selectors.ts';
@@ -23,7 +24,7 @@ export interface RoutingViewOptions {
   readonly latencyHalfLifeMs?: number;
   /** @default 1000 */
   readonly failureLatencyMs?: number;
-  /** @default 3000 */
+  /** @default 10000 */
   readonly othersHalfLifeMs?: number;
 }
 
@@ -150,7 +151,7 @@ export class RoutingView {
     } else {
       const { record, receivedAtMs } = known;
       const { selector, assumedUsagePerRequest } = this.#options;
-      const reported = record.inFlight + record.queued;
+      const reported = requestsOf(record);
       const own = this.#own[slot]!;
       const usage = 1 - (selector(record) ?? Number.NaN);
       this.#ownAtSample[slot] = own;
@@ -207,6 +208,11 @@ export class RoutingView {
   /** The same over the node's capacity. */
   outstanding(slot: number): number {
     return this.inFlight(slot) / this.#capacity[slot]!;
+  }
+
+  /** The same with the request that is to be placed: who has more room wins among the idle. */
+  outstandingNext(slot: number): number {
+    return (this.inFlight(slot) + 1) / this.#capacity[slot]!;
   }
 
   /** Reported usage plus what this router has added since; NaN when nothing is known. */

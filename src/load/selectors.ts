@@ -47,6 +47,7 @@ export const gpuMemorySelector: Selector = ({ gpus }) =>
 export function compositeSelector(
   parts: readonly { readonly selector: Selector; readonly weight: number }[],
 ): Selector {
+  if (parts.length === 0) throw invalidOption('parts', 'one or more', 'none');
   for (const { weight } of parts) checkPositive('weight', weight);
   return (load) => {
     let sum = 0;
@@ -59,6 +60,33 @@ export function compositeSelector(
     }
     return weights === 0 ? undefined : sum / weights;
   };
+}
+
+/** Selectors by name, with their default limits. */
+const SELECTORS = {
+  cpu: cpuSelector,
+  heap: heapSelector,
+  memory: memorySelector,
+  mix: mixSelector,
+  'in-flight': inFlightSelector(),
+  queue: queueSelector(),
+  'kv-cache': kvCacheSelector,
+  'gpu-memory': gpuMemorySelector,
+} as const satisfies Readonly<Record<string, Selector>>;
+
+export type SelectorName = keyof typeof SELECTORS;
+
+export const SELECTOR_NAMES = Object.keys(SELECTORS) as readonly SelectorName[];
+
+/** One selector by its name, or several with their weights. */
+export function createSelector(
+  chosen: SelectorName | Readonly<Partial<Record<SelectorName, number>>>,
+): Selector {
+  if (typeof chosen === 'string') return SELECTORS[chosen];
+  const names = SELECTOR_NAMES.filter((name) => chosen[name] !== undefined);
+  return compositeSelector(
+    names.map((name) => ({ selector: SELECTORS[name], weight: chosen[name] as number })),
+  );
 }
 
 function checkPositive(option: string, value: number): void {

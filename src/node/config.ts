@@ -3,6 +3,7 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { FlotillaError } from '../core/index.ts';
+import { SELECTOR_NAMES } from '../load/index.ts';
 import { NODE_DEFAULTS } from './defaults.ts';
 
 const port = z.int('a whole number').min(0, '0 to 65535').max(65_535, '0 to 65535');
@@ -85,6 +86,19 @@ export const nodeConfigSchema = z.strictObject({
    * its queue and its KV cache are then part of the node's load.
    */
   engineMetricsUrl: z.url({ protocol: /^https?$/, error: 'an http or https address' }).optional(),
+  /**
+   * What the balancers `adaptive` and `weighted` measure a node's room by: one figure, or several
+   * with their weights, such as `{ cpu: 1, 'kv-cache': 3 }`.
+   * @default "mix" of CPU and heap
+   */
+  balanceBy: z
+    .union(
+      [z.enum(SELECTOR_NAMES), z.partialRecord(z.enum(SELECTOR_NAMES), z.number().positive())],
+      {
+        error: `one of ${SELECTOR_NAMES.join(', ')}, or weights above 0 by those names`,
+      },
+    )
+    .default('mix'),
   /** Where the log goes: the data directory, standard error, or nowhere. @default "file" */
   log: z.enum(['file', 'stderr', 'silent']).default('file'),
 });

@@ -5,6 +5,7 @@ import { Kernels } from '../devices/index.ts';
 import { formatAddress, QuicTransport, TlsTransport } from '../transport/index.ts';
 import { PeerHost } from '../peer/index.ts';
 import { RemoteStore } from '../store/index.ts';
+import { createSelector } from '../load/index.ts';
 import { Cluster, Coordinator } from '../cluster/index.ts';
 import { TableService } from '../tables/index.ts';
 import { Models, Trainer } from '../training/index.ts';
@@ -19,7 +20,7 @@ import { MemberService } from './member-service.ts';
 import { shareLoad } from './share-load.ts';
 import type { Logger, Prng } from '../core/index.ts';
 import type { MemberMetadata } from '../cluster/index.ts';
-import type { LaneCounters } from '../gateway/index.ts';
+import type { LaneCounters, QuicCounters } from '../gateway/index.ts';
 import type { Peer } from '../peer/index.ts';
 import type { Store } from '../store/index.ts';
 import type { NodeConfig } from './config.ts';
@@ -40,7 +41,7 @@ export interface StartedNode {
   readonly trainer: Trainer;
   /** What is left to do then is `stop`. */
   readonly ended: Promise<NodeEnd>;
-  /** Lets requests go elsewhere, says good-bye. */
+  /** Lets requests go elsewhere; `stop` says good-bye. */
   leave(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -66,12 +67,20 @@ async function startParts(
   const { identity: keys } = layoutOf(config.dataDir);
   const trust = new IdentityService({ ...identity, directory: keys, clock, prng, log });
   stack.defer(() => trust.stop());
-  const { host, address } = await startPeers(config, trust, { log, stack });
-  const coordinator = new Coordinator({ clock }, { nodeId: config.name, bindAddr: address });
+  const { host, address, quicCounters } = await startPeers(config, trust, { log, stack });
+  const coordinator = new Coordinator(
+    { clock },
+    {
+      nodeId: config.name,
+      bindAddr: address,
+      routing: { selector: createSelector(config.balanceBy) },
+    },
+  );
   const cluster = createCluster(config, { host, coordinator, prng, log, address, identity });
   const end = Promise.withResolvers<NodeEnd>();
   void trust.revoked.then(() => end.resolve('revoked'));
-  const leave = () => cluster.leave().finally(() => end.resolve('left'));
+  // `stop` says good-bye, when nothing is under way any more: others cut off who has left.
+  const leave = () => cluster.drainOut().finally(() => end.resolve('left'));
   const members = new MemberService({ host, cluster, coordinator, leave: () => void leave() });
   members.start();
   const founding = identity.authority !== undefined;
@@ -94,7 +103,7 @@ async function startParts(
   const models = new Models({ tables, store });
 
   const parts = { coordinator, tables, models, trainer };
-  const http = await startGateway(config, { ...parts, members, host, log, stack });
+  const http = await startGateway(config, { ...parts, members, host, quicCounters, log, stack });
   const httpAddress = http?.address;
   if (httpAddress !== undefined) cluster.announceHttp(httpAddress);
   const requests = () => ({ inFlight: http?.gateway.inFlight ?? 0, queued: 0 });
@@ -109,7 +118,7 @@ async function startPeers(
   config: NodeConfig,
   trust: IdentityService,
   { log, stack }: { log: Logger; stack: AsyncDisposableStack },
-): Promise<{ host: PeerHost; address: string }> {
+): Promise<{ host: PeerHost; address: string; quicCounters: QuicCounters | undefined }> {
   const Transport = config.preset === 'wan' ? QuicTransport : TlsTransport;
   const transport = new Transport(
     { clock, credentials: trust.credentials, log },
@@ -119,7 +128,8 @@ async function startPeers(
   stack.defer(() => host.stop());
   trust.serve(host);
   const address = formatAddress(await host.listen(config.listen));
-  return { host, address };
+  const quicCounters = transport instanceof QuicTransport ? transport.counters : undefined;
+  return { host, address, quicCounters };
 }
 
 /** Joins through the seeds, else through members of an earlier run; a founder also stands alone. */
@@ -169,6 +179,7 @@ function createCluster(config: NodeConfig, parts: ClusterParts): Cluster {
 interface GatewayParts extends Pick<StartedNode, 'coordinator' | 'tables' | 'models' | 'trainer'> {
   readonly members: MemberService;
   readonly host: PeerHost;
+  readonly quicCounters: QuicCounters | undefined;
   readonly log: Logger;
   readonly stack: AsyncDisposableStack;
 }
@@ -179,9 +190,10 @@ async function startGateway(
   parts: GatewayParts,
 ): Promise<{ gateway: Gateway; address: string } | undefined> {
   if (config.http === false) return undefined;
-  const { tables, host, stack, ...shared } = parts;
+  const { tables, host, stack, quicCounters, ...shared } = parts;
   const components = {
     ...shared,
+    ...(quicCounters !== undefined && { quicCounters }),
     clock,
     tables: () => tables.list(),
     laneCounters: () => host.peers().flatMap(laneCountersOf),

@@ -1,7 +1,7 @@
 // The membership bench runs on tiny input, and its two baselines judge as their sources say.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EventQueue } from '../../bench/membership/event-queue.ts';
+import { EventQueue } from '../../bench/event-queue.ts';
 import { AKKA_OPTIONS, PhiAccrual, phiAt } from '../../bench/membership/pair-detectors.ts';
 import { createPrng } from '../../src/core/index.ts';
 import { quickRun } from './quick-run.ts';

@@ -71,6 +71,13 @@ test('rows are sorted by name; the unknown is a dash, an overloaded node is name
   );
   const summary = '3 nodes, 2 healthy, 1 overloaded, cpu 62 %, 8 in flight, 12 queued';
   assert.equal(loadSummary(PLAIN_FLEET), summary);
+  assert.equal(loadSummary(PLAIN_FLEET, 50), '3 nodes, 2 healthy, 1 overloaded, cpu 62 %');
+});
+
+test('of an overloaded node only what overloads it is marked', () => {
+  const mark = (style: string, text: string) => (style === 'bad' ? `!${text.trim()}!` : text);
+  const rows = loadTable(PLAIN_FLEET, { style: mark });
+  assert.match(rows[2] ?? '', /!overloaded! .*!99 %! +25 % /);
 });
 
 test('engine and GPU columns are there when any node has figures', () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { encodeLoads, LOAD, loadsOf, readLoad } from '../../src/cluster/load-messages.ts';
+import { listenersOf } from '../../src/cluster/load-relays.ts';
 import { hasCode } from '../../src/core/index.ts';
 import { loadOf } from '../load/loads.ts';
 import { LoadFleet } from './load-fleet.ts';
@@ -41,13 +42,56 @@ test('with a fifth of the packets lost every record still arrives', async () => 
   }
 });
 
-test('more members than are told directly: the others hear of it', async () => {
+test('more members than are told directly: a second later the others know too', async () => {
+  await using fleet = await LoadFleet.of(30, { seed: 3 });
+  fleet.gossip();
+  await fleet.run(1_500);
+  fleet.nodes.forEach(({ probe }, i) => {
+    probe.set({ inFlight: 100 + i });
+  });
+  // Each samples within a second, and who hears of it passes it on within another.
+  await fleet.run(2_000);
+  for (const node of fleet.nodes) {
+    for (const { name, probe } of fleet.nodes) {
+      assert.equal(known(node, name)?.inFlight, probe.sample().inFlight, `${name} at ${node.name}`);
+    }
+  }
+  const messages = fleet.nodes.map(({ coordinator: { load } }) => load.counters);
+  assert.deepEqual(
+    messages.filter(({ refused, expired }) => refused + expired > 0),
+    [],
+  );
+});
+
+test('in a large fleet one silent member does not cut off those it speaks to', async () => {
   await using fleet = await LoadFleet.of(12, { seed: 3, gossip: { maxDirectPushes: 2 } });
   fleet.gossip();
-  await fleet.run(4_000);
+  await fleet.run(3_000);
+  fleet.at('n4').gossip.stop();
+  await fleet.run(30_000);
   for (const node of fleet.nodes) {
-    for (const { name } of fleet.nodes) assert.ok(known(node, name), `${name} at ${node.name}`);
+    if (node.name === 'n4') continue;
+    for (const { name } of fleet.nodes) {
+      if (name !== 'n4') assert.ok(known(node, name), `${name} at ${node.name}`);
+    }
   }
+});
+
+test('in a fleet of any size everybody hears of everybody, also when one is silent', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 200 }), fc.nat(), (count, drawn) => {
+      const names = Array.from({ length: count }, (_, i) => `n${i}`).sort();
+      const silent = names[drawn % count]!;
+      const told = new Map(names.map((name) => [name, listenersOf(name, names)]));
+      for (const name of names) {
+        const first = told.get(name)!;
+        assert.ok(first.length <= Math.ceil(Math.sqrt(2 * count)));
+        const relays = first.filter((each) => each !== silent);
+        const reached = new Set([name, ...first, ...relays.flatMap((each) => told.get(each)!)]);
+        assert.equal(reached.size, count, `${name} of ${count} with ${silent} silent`);
+      }
+    }),
+  );
 });
 
 test('a node that stops to measure itself is unknown 5 s later, not idle', async () => {

@@ -196,7 +196,8 @@ test('operators see health, the cluster, the route of a key and metrics', async 
   const state = { depth: 3, drops: 2, creditWaits: 1 };
   const laneCounters = () => [{ ...lane, bytesSent: 700, bytesReceived: 600, ...state }];
   const tables = async () => [{ name: 'wordnet.entities', rows: 2 }];
-  await withGateway({ laneCounters, tables }, async ({ url }) => {
+  const quicCounters = { movedStreams: 5, stayedWrites: 4 };
+  await withGateway({ laneCounters, quicCounters, tables }, async ({ url }) => {
     const health = await ask(`${url}/health`);
     assert.deepEqual(health.body, { status: 'ok', node: 'node-0', nodes: 2, healthy: 1 });
     const { body: cluster } = await ask(`${url}/cluster`);
@@ -215,6 +216,8 @@ test('operators see health, the cluster, the route of a key and metrics', async 
       'flotilla_peer_drops_total{peer="node-1",lane="requests"} 2',
       'flotilla_peer_credit_waits_total{peer="node-1",lane="requests"} 1',
       'flotilla_peer_bytes_total{peer="node-1",lane="requests",direction="received"} 600',
+      'flotilla_quic_moved_streams_total 5',
+      'flotilla_quic_stayed_writes_total 4',
       'flotilla_http_requests_total{method="GET",route="/health",status="200"} 1',
       'flotilla_http_requests_total{method="GET",route="/v1/models/:id",status="404"} 1',
     ]) {

@@ -7,6 +7,7 @@ import {
   compositeSelector,
   cpuSelector,
   createBalancer,
+  createSelector,
   gpuMemorySelector,
   heapSelector,
   inFlightSelector,
@@ -78,6 +79,20 @@ test('a figure that a node does not publish is no figure, not 0', () => {
     () => compositeSelector([{ selector: cpuSelector, weight: Number.NaN }]),
     (error) => hasCode(error, 'invalid_option'),
   );
+});
+
+test('selectors are chosen by name, or several by their weights', () => {
+  const load = loadOf('a', { cpu: 0.5, heapUsed: 1, heapMax: 4, engine: { kvCacheUsage: 0.9 } });
+  assert.equal(createSelector('cpu')(load), 0.5);
+  assert.equal(createSelector('mix')(load), 0.625);
+  const both = createSelector({ cpu: 1, 'kv-cache': 3 })(load) ?? Number.NaN;
+  assert.ok(Math.abs(both - (0.5 + 3 * 0.1) / 4) < 1e-12);
+  for (const weights of [{ cpu: -1 }, {}]) {
+    assert.throws(
+      () => createSelector(weights),
+      (error) => hasCode(error, 'invalid_option'),
+    );
+  }
 });
 
 for (const name of BALANCER_NAMES) {

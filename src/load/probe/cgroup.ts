@@ -29,6 +29,8 @@ export class Cgroup {
   readonly #read: ReadText;
   /** Folders to look in, by controller of version 1 and '' for version 2; the nearest first. */
   readonly #folders: ReadonlyMap<string, readonly string[]>;
+  /** Where a file was found, and that it is nowhere: to look for what is not there costs most. */
+  readonly #places = new Map<string, string | undefined>();
 
   constructor(read: ReadText) {
     this.#read = read;
@@ -71,11 +73,15 @@ export class Cgroup {
   }
 
   #text(controller: string, file: string): string | undefined {
-    for (const folder of this.#folders.get(controller) ?? []) {
-      const text = this.#read(`${folder}/${file}`);
-      if (text !== undefined) return text;
+    const key = `${controller}/${file}`;
+    if (this.#places.has(key)) {
+      const place = this.#places.get(key);
+      return place === undefined ? undefined : this.#read(place);
     }
-    return undefined;
+    const paths = (this.#folders.get(controller) ?? []).map((folder) => `${folder}/${file}`);
+    const place = paths.find((path) => this.#read(path) !== undefined);
+    this.#places.set(key, place);
+    return this.#text(controller, file);
   }
 
   /** Undefined for "max", and for what is not a number. */

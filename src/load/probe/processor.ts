@@ -55,7 +55,9 @@ export class Processor {
       busyMs += busy;
       totalMs += busy + times.idle;
     }
-    return { atMs: clock.now(), group: cgroup.cpu(), busyMs, totalMs };
+    // One right after the other: the group's time is compared with the clock's.
+    const group = cgroup.cpu();
+    return { atMs: clock.now(), group, busyMs, totalMs };
   }
 }
 
