@@ -1,11 +1,11 @@
 // What this node believes of itself and of others, and how it takes each new account of a member:
 // precedence, suspicion and refutation, death and tombstones. It sends nothing; what has to be said
 // or done it hands to its actions.
-import { hasEnded, outranks } from './member.ts';
+import { hasEnded, isAccused, outranks } from './member.ts';
 import { MemberTable } from './member-table.ts';
 import { Suspicion, suspicionRule } from './suspicion.ts';
 import type { Prng } from '../core/index.ts';
-import type { Member, MemberRecord, MemberStatus, MemberUpdate } from './member.ts';
+import type { Member, MemberMetadata, MemberRecord, MemberStatus, MemberUpdate } from './member.ts';
 import type { Entry } from './member-table.ts';
 import type { MembershipOptions } from './membership-types.ts';
 
@@ -20,6 +20,8 @@ export interface AccountActions {
   ended(entry: Entry): void;
   /** This node itself was accused. */
   accused(): void;
+  /** The member itself is to hear what is held of it. */
+  tell(member: Member): void;
   /** Something of the accounts' falls due then. */
   wake(atMs: number): void;
 }
@@ -90,6 +92,9 @@ export class Accounts {
     if (!outranks(member, known)) {
       const again = member.status === 'suspect' && member.incarnation === known.incarnation;
       if (again && suspicion?.confirm(by)) this.#confirmed(suspicion, update);
+      // An earlier life reached this incarnation with another word: the member has to outdo it.
+      const shared = member.incarnation === known.incarnation && !sameFacts(member, known);
+      if (shared && by === member.name) this.#actions.tell(known);
       return;
     }
     if (hasEnded(known.status) && !hasEnded(member.status) && !this.table.hasRoom) return;
@@ -171,21 +176,21 @@ export class Accounts {
 
   #hearOfSelf(member: Member): void {
     if (this.#self.status === 'left') return;
-    const accused = member.status === 'suspect' || hasEnded(member.status);
+    const accused = isAccused(member.status);
     if (member.incarnation < this.#self.incarnation) {
       // It was refuted, and whoever says so missed that.
       if (accused) this.#refutations++;
       return;
     }
+    const shared = member.incarnation === this.#self.incarnation;
     if (accused) {
       if (this.#self.status !== 'joining') this.#actions.accused();
-    } else if (member.address !== this.#self.address) {
-      // Another node of this name, or an earlier life elsewhere: a dispute must not fill the
-      // network.
+    } else if (shared && sameFacts(member, this.#self)) {
+      return;
+    } else if (shared || member.address !== this.#self.address) {
+      // An earlier life, or another node of this name: a dispute must not fill the network.
       if (this.#nowMs < this.#disputeAtMs) return;
       this.#disputeAtMs = this.#nowMs + this.#options.probeIntervalMs;
-    } else if (member.incarnation === this.#self.incarnation) {
-      return;
     }
     this.#refutations++;
     this.#self = { ...this.#self, incarnation: member.incarnation + 1 };
@@ -246,6 +251,11 @@ function sameFacts(a: Member, b: Member): boolean {
     a.declared === b.declared &&
     a.address === b.address &&
     a.httpAddress === b.httpAddress &&
-    (a.metadata === b.metadata || JSON.stringify(a.metadata) === JSON.stringify(b.metadata))
+    (a.metadata === b.metadata || textOf(a.metadata) === textOf(b.metadata))
   );
+}
+
+/** Metadata says the same in whatever order. */
+function textOf({ role, capacity, engines, devices }: MemberMetadata): string {
+  return JSON.stringify([role, capacity, engines, devices]);
 }

@@ -18,6 +18,8 @@ export interface ClusterHost {
   learn(name: string, address: string): void;
   /** Dials a name no more. */
   forget(name: string): void;
+  /** Ends the connections to a name now: what waits on them fails, and `why` says the reason. */
+  disconnect(name: string, why: string): void;
   /** Connects to whoever is at an address, unless that is so already. */
   connect(address: string): Promise<{ readonly name: string }>;
   call(name: string, procedure: string, request: Payload, options?: CallOptions): Promise<Payload>;

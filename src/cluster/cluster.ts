@@ -5,7 +5,7 @@ import { eventOf } from './cluster-events.ts';
 import { CLUSTER_DEFAULTS, MEMBERSHIP_PRESETS } from './defaults.ts';
 import { Dials } from './dials.ts';
 import { Joining } from './joining.ts';
-import { checkMetadata } from './member.ts';
+import { checkMetadata, hasEnded } from './member.ts';
 import { Membership } from './membership.ts';
 import {
   EXCHANGE,
@@ -166,14 +166,19 @@ export class Cluster {
     this.#step({ type: 'declare', status: 'up' });
   }
 
-  /** Drains, gives the news time to travel, and stops. */
-  async leave(): Promise<void> {
+  /** Drains, and gives the news time to travel. */
+  async drainOut(): Promise<void> {
     this.drain();
     await sleep(this.#components.clock, CLUSTER_DEFAULTS.leaveMs);
+  }
+
+  /** Drains, gives the news time to travel, and stops. */
+  async leave(): Promise<void> {
+    await this.drainOut();
     this.stop();
   }
 
-  /** Says good-bye to everyone and stops. */
+  /** Says good-bye to everyone, who then end their connections to this node, and stops. */
   stop(): void {
     if (this.#state !== 'running') return;
     this.#step({ type: 'declare', status: 'left' });
@@ -289,5 +294,13 @@ export class Cluster {
         log.error({ err: error }, `a watcher of the cluster failed: ${messageOf(error)}`);
       }
     }
+    this.#cutOff(event);
+  }
+
+  /** Whoever waits for an answer of a member that ended waits for nothing. */
+  #cutOff({ type, member: { name, status } }: ClusterEvent): void {
+    const { host } = this.#components;
+    if (type === 'updated' || !hasEnded(status) || name === host.name) return;
+    host.disconnect(name, status === 'dead' ? 'it was found dead' : 'it has left');
   }
 }

@@ -7,7 +7,7 @@ import { LoadBoard } from './load-board.ts';
 import { LoadRouter } from './load-router.ts';
 import { NodeRegistry } from './node-registry.ts';
 import type { Clock, Prng } from '../core/index.ts';
-import type { BalancerName } from '../load/index.ts';
+import type { BalancerName, RoutingViewOptions } from '../load/index.ts';
 import type { RingOptions } from '../ring/index.ts';
 import type { Member } from './member.ts';
 import type { DispatchedRequest, RouteExplanation } from './load-router.ts';
@@ -18,6 +18,8 @@ export interface CoordinatorOptions {
   /** @default "127.0.0.1:8080" */
   readonly bindAddr?: string;
   readonly ring?: RingOptions;
+  /** What room is measured by, and when a node is overloaded. */
+  readonly routing?: RoutingViewOptions;
 }
 
 /** Who is healthy: what placement needs of a `Coordinator`. */
@@ -49,7 +51,7 @@ export class Coordinator {
     this.#clock = clock;
     this.#prng = prng ?? createPrng(fnv1a64(options.nodeId, { hi: 0, lo: 0 }).lo);
     this.registry = new NodeRegistry(options.ring);
-    this.load = new LoadBoard({ registry: this.registry, clock });
+    this.load = new LoadBoard({ registry: this.registry, clock }, options.routing);
   }
 
   /** Puts this node itself on the ring. */

@@ -17,10 +17,8 @@ export const CLUSTER_DEFAULTS = {
   maxDials: 32,
   /** Messages that wait for one of those; the oldest give way. */
   maxWaitingMessages: 4,
-  /** Members that are told this node's load directly, each second; the others hear of it. */
-  maxDirectPushes: 128,
-  /** Members that are told the load of others in a fleet larger than that. */
-  loadBatchMembers: 3,
+  /** Members that are each told this node's load directly; in a larger fleet they pass it on. */
+  maxDirectPushes: 20,
   /** How much earlier than its interval a node samples itself, at most, as a share of it. */
   loadJitter: 0.1,
   /** Refused load records are logged at most this often; all are counted. */

@@ -47,7 +47,7 @@ export class Joining {
     const failures: unknown[] = [];
     for (const seed of seeds) {
       try {
-        return await this.#ask(seed);
+        return await this.#askTwice(seed);
       } catch (error) {
         failures.push(error);
       }
@@ -58,6 +58,16 @@ export class Joining {
       details: { seeds },
       cause,
     });
+  }
+
+  /** The link may be cut because an earlier life of this node is found dead just now. */
+  async #askTwice(seed: string): Promise<string> {
+    try {
+      return await this.#ask(seed);
+    } catch (error) {
+      if (!hasCode(error, 'peer_disconnected')) throw error;
+      return this.#ask(seed);
+    }
   }
 
   async #ask(seed: string): Promise<string> {

@@ -68,6 +68,17 @@ export function hasEnded(status: MemberStatus): boolean {
   return status === 'dead' || status === 'left';
 }
 
+/** True of what only others say of a member, so that it has to contradict if it lives. */
+export function isAccused(status: MemberStatus): boolean {
+  return status === 'suspect' || hasEnded(status);
+}
+
+/** True when an account stands against the word of a member that has reached `incarnation`. */
+export function prevails(account: Member, incarnation: number): boolean {
+  if (account.incarnation === incarnation) return isAccused(account.status);
+  return account.incarnation > incarnation;
+}
+
 /** True when requests may go to the member: it is up, or was and is only suspected. */
 export function isRoutable({ status, declared }: Pick<Member, 'status' | 'declared'>): boolean {
   return status === 'up' || (status === 'suspect' && declared === 'up');

@@ -5,7 +5,7 @@ import { Accounts } from './accounts.ts';
 import { Awareness } from './awareness.ts';
 import { EXCHANGE_SCALE_MEMBERS } from './defaults.ts';
 import { GossipQueue } from './gossip-queue.ts';
-import { hasEnded } from './member.ts';
+import { prevails } from './member.ts';
 import { checkOptions } from './membership-options.ts';
 import { Prober } from './prober.ts';
 import type { Prng } from '../core/index.ts';
@@ -127,6 +127,10 @@ export class Membership {
             this.#wake(this.#reconnectAtMs);
           },
           accused: () => this.#awareness.adjust(1),
+          tell: (member) => {
+            const updates = [{ member, by: this.self.name }];
+            this.#sendTo(member, { type: 'gossip', updates });
+          },
           wake: (atMs) => this.#wake(atMs),
         },
       },
@@ -303,12 +307,11 @@ export class Membership {
     }
   }
 
-  /** Answers a ping; the accused and the dead hear of it here, so that they can refute. */
+  /** Answers a ping; the accused, dead and outdated hear of it here, so that they refute. */
   #ack(from: string, { seq, incarnation }: Ping, refuted: boolean): void {
     const last = this.#table.lastOf(from);
-    const accused = last !== undefined && (last.status === 'suspect' || hasEnded(last.status));
     const updates = this.#news(
-      accused && last.incarnation >= incarnation ? last : undefined,
+      last !== undefined && prevails(last, incarnation) ? last : undefined,
       refuted ? this.self : undefined,
     );
     this.#answer(from, { type: 'ack', seq, updates });

@@ -14,8 +14,11 @@ export function suspicionRule(options: MembershipOptions, members: number): Susp
   const { suspicionMultiplier, suspicionMaxMultiplier, suspicionConfirmations } = options;
   const intervals = suspicionMultiplier * Math.max(1, Math.log10(Math.max(1, members)));
   const minMs = Math.max(options.suspicionFloorMs, intervals * options.probeIntervalMs);
-  // Neither the accuser nor the accused can confirm: with too few others nobody is waited for.
-  const confirmations = members - 2 >= suspicionConfirmations ? suspicionConfirmations : 0;
+  // Neither the accuser nor the accused can confirm: with too few others nobody is waited for, and
+  // with just enough one of them may be missed, as its word may be lost beneath another's.
+  const others = members - 2;
+  const enough = Math.max(0, Math.min(suspicionConfirmations, others - 1));
+  const confirmations = others >= suspicionConfirmations ? enough : 0;
   return { minMs, maxMs: minMs * suspicionMaxMultiplier, confirmations };
 }
 

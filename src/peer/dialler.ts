@@ -79,6 +79,12 @@ export class Dialler {
     if (!target.dialling) this.#targets.delete(name);
   }
 
+  /** Fails everybody who waits for `name`; a later caller dials anew. */
+  giveUp(name: string, error: FlotillaError): void {
+    const target = this.#targets.get(name);
+    if (target !== undefined) rejectAll(target, error);
+  }
+
   stop(error: FlotillaError): void {
     this.#stopped = error;
     for (const target of this.#targets.values()) rejectAll(target, error);

@@ -11,6 +11,7 @@ import {
 } from '../core/index.ts';
 import { Dialler } from './dialler.ts';
 import { MIN_MESSAGE_BYTES, PEER_DEFAULTS, PROTOCOL_VERSIONS } from './defaults.ts';
+import { disconnected } from './errors.ts';
 import { LocalCalls } from './local-calls.ts';
 import { Peer } from './peer.ts';
 import { Relay } from './relay.ts';
@@ -129,6 +130,16 @@ export class PeerHost implements RpcHost {
   forget(name: string): void {
     this.#addresses.delete(name);
     this.#dialler.reset(name);
+  }
+
+  /**
+   * Ends every connection to a name now, without a word: what waits on one, or for one, fails with
+   * `peer_disconnected` and `why`. Either side may dial anew.
+   */
+  disconnect(name: string, why = 'this node ended the connection'): void {
+    const reason = new FlotillaError('peer_disconnected', why, { details: { peer: name } });
+    this.#dialler.giveUp(name, disconnected(name, reason));
+    for (const peer of [...this.#connections]) if (peer.name === name) peer.destroy(reason);
   }
 
   /** Dials an address and learns from the certificate who is there. */

@@ -1,6 +1,6 @@
 // The sending end of a bulk socket: streams take turns with long fragments, which leave from the
-// memory of whoever wrote them. One write at a time, as Node joins writes that wait by copying them,
-// and one a turn of the loop, so that messages and timers get theirs.
+// memory of whoever wrote them. One write at a time, as Node joins writes that wait by copying
+// them, and one a turn of the loop, so that messages and timers get theirs.
 import { MUX_FLAGS, MUX_HEADER_BYTES, writeMuxHeader } from '../wire/index.ts';
 import { BULK_FRAGMENT_BYTES, BULK_GATHER_BYTES, BULK_WRITE_BYTES } from './defaults.ts';
 import type { TLSSocket } from 'node:tls';

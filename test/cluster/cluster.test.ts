@@ -136,6 +136,38 @@ test('a crashed node is routed around, stays listed as dead, and is welcome agai
   await nodes.agree('a', 'b', 'c');
 });
 
+test('a call that waits for a node fails when it is found dead, not at the deadline', async () => {
+  await using nodes = await Nodes.of('a', 'b', 'c');
+  const { fleet } = nodes;
+  fleet.host('b').handle('work', () => new Promise(() => {}));
+  const begun = fleet.clock.now();
+  const work = fleet.host('a').call('b', 'work', { body: null }, { timeoutMs: 600_000 });
+  const failed = assert.rejects(work, (error) => {
+    assert.ok(hasCode(error, 'peer_disconnected'));
+    assert.match(error.message, /it was found dead/);
+    return true;
+  });
+  fleet.network.freeze('b');
+  await fleet.settle(failed);
+  assert.ok(fleet.clock.now() - begun < 5_000);
+  assert.equal(nodes.at('a').cluster.member('b')?.status, 'dead');
+  await fleet.clock.run(3_000);
+  fleet.network.thaw('b');
+  await nodes.agree('a', 'b', 'c');
+  fleet.host('b').handle('again', () => ({ body: 7 }));
+  const { body } = await fleet.settle(fleet.host('a').call('b', 'again', { body: null }));
+  assert.equal(body, 7);
+});
+
+test('a node that left has no connections to members any more', async () => {
+  await using nodes = await Nodes.of('a', 'b', 'c');
+  await nodes.fleet.settle(nodes.at('b').cluster.leave());
+  await nodes.fleet.until(() =>
+    ['a', 'c'].every((name) => nodes.fleet.host(name).peer('b') === undefined),
+  );
+  assert.notEqual(nodes.fleet.host('a').peer('c'), undefined);
+});
+
 test('a drained node gets no requests until it is undrained', async () => {
   await using nodes = await Nodes.of('a', 'b', 'c');
   const b = nodes.at('b');

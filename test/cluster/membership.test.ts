@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MEMBERSHIP_PRESETS } from '../../src/cluster/index.ts';
-import { Machines } from './machines.ts';
+import { Machines, memberOf } from './machines.ts';
 import type { Change } from './machines.ts';
 
 const SEEDS = Array.from({ length: 20 }, (_, index) => index + 1);
@@ -160,6 +160,25 @@ test('a member that a liar says has left, or is dead, contradicts and is back ev
     machines.until(back, 5_000);
     machines.run(5_000);
     assert.ok(back());
+  }
+});
+
+test('a member outdoes what its earlier life said, also at the same incarnation', () => {
+  for (const lead of [0, 1, 5]) {
+    const machines = Machines.of(5, 1);
+    // Its last word misses m0, by which it comes back.
+    machines.cut = (from, to) => to === 'm0' || from === 'm0';
+    machines.step('m1', { type: 'declare', status: 'leaving' });
+    machines.run(300);
+    machines.crash('m1');
+    machines.cut = () => false;
+    const { incarnation } = machines.at('m2').member('m1')!;
+    assert.equal(statusOf(machines, 'm0', 'm1'), 'up');
+    assert.equal(statusOf(machines, 'm2', 'm1'), 'leaving');
+    machines.start('m1', { incarnation: incarnation - 1 - lead });
+    machines.step('m1', { type: 'merge', from: 'm0', members: [memberOf('m0')] });
+    assert.equal(machines.at('m1').self.incarnation, incarnation - lead);
+    machines.until(() => machines.names.every((name) => machines.upAt(name).length === 5), 3_000);
   }
 });
 

@@ -41,7 +41,13 @@ test('with too few members to confirm, the minimum holds at once', () => {
     const rule = suspicionRule(PAPER, members);
     assert.equal(suspicionTimeoutMs(rule, 0), rule.minMs);
   }
-  assert.equal(suspicionRule(PAPER, 5).confirmations, 3);
+});
+
+test('with just enough members to confirm, one of them may be missed', () => {
+  const confirmations = [5, 6, 7].map((members) => suspicionRule(PAPER, members).confirmations);
+  assert.deepEqual(confirmations, [2, 3, 3]);
+  const none = suspicionRule({ ...PAPER, suspicionConfirmations: 0 }, 2);
+  assert.equal(suspicionTimeoutMs(none, 0), none.minMs);
 });
 
 test('it outlasts the floor, whatever the interval', () => {

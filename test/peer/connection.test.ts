@@ -58,6 +58,43 @@ for (const kind of NETWORK_KINDS) {
     });
   });
 
+  test(`${kind}: who waits for a node that is cut off fails, and can call anew`, async () => {
+    await withPair(kind, async ({ a, b, network }) => {
+      b.host.handle('wait', () => new Promise(() => {}));
+      b.host.handle('ping', () => ({ body: 1 }));
+      const ping = () => network.settle(a.host.call('node-b', 'ping', { body: null }));
+      await ping();
+      const waiting = a.host.call('node-b', 'wait', { body: null }, { timeoutMs: 60_000 });
+      const received = a.host.peer('node-b')!.data.receive({ timeoutMs: 60_000 });
+      const lost = Promise.withResolvers<FlotillaError>();
+      b.host.onDisconnect((_peer, error) => lost.resolve(error));
+      const outcomes = Promise.allSettled([waiting, received]);
+      a.host.disconnect('node-b', 'it was found dead');
+      assert.equal(a.host.peer('node-b'), undefined);
+      for (const outcome of await network.settle(outcomes)) {
+        assert.ok(outcome.status === 'rejected' && hasCode(outcome.reason, 'peer_disconnected'));
+        assert.equal(outcome.reason.message, 'node-b disconnected: it was found dead');
+      }
+      assert.ok(hasCode(await network.settle(lost.promise), 'peer_disconnected'));
+      await ping();
+      a.host.disconnect('nobody');
+    });
+  });
+
+  test(`${kind}: who waits for a dial to a node that is cut off waits no longer`, async () => {
+    await withNetwork(kind, async (network) => {
+      const a = await network.node('node-a');
+      const b = await network.node('node-b');
+      b.host.handle('ping', () => ({ body: 1 }));
+      a.host.learn('node-b', b.address);
+      const ping = () => a.host.call('node-b', 'ping', { body: null });
+      const waiting = ping();
+      a.host.disconnect('node-b');
+      await assert.rejects(network.settle(waiting), code('peer_disconnected'));
+      assert.equal((await network.settle(ping())).body, 1);
+    });
+  });
+
   test(`${kind}: a node that is gone is unreachable, and found again when it is back`, async () => {
     await withNetwork(kind, async (network) => {
       const a = await network.node('node-a');

@@ -1,5 +1,6 @@
 // What goes wrong, when and for how long: all of it drawn from the seed. Each fault knows how it
 // ends, and `heal` ends those that have not.
+import { CALM_MS, STALL_MS } from './plan.ts';
 import type { Prng } from '../../src/core/index.ts';
 import type { Fleet, Life, Machine } from './fleet.ts';
 import type { Network } from './network.ts';
@@ -102,10 +103,22 @@ export class Faults {
     this.#ended = true;
     world.trace.add(world.now, 'heal');
     for (const end of [...this.#running]) end();
-    Object.assign(network.conditions, { loss: 0, duplication: 0, late: 0 });
+    // Single messages are lost as before: that alone makes nobody dead.
+    Object.assign(network.conditions, { duplication: 0, late: 0 });
     Object.assign(this.#plan.store, { failure: 0, late: 0 });
     this.#plan.server.earlyExpiry = 0;
     for (const machine of fleet.machines) if (!this.gone.has(machine)) fleet.start(machine);
+    world.at(CALM_MS, undefined, () => this.#stall());
+  }
+
+  /** What is no fault for the others: one node is late, once. */
+  #stall(): void {
+    const { world } = this.#components;
+    const life = this.#life();
+    if (life === undefined) return;
+    world.trace.add(world.now, 'stall', life.process.name);
+    world.pause(life.process);
+    world.at(STALL_MS, undefined, () => world.resume(life.process));
   }
 
   #next(): void {

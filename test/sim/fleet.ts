@@ -5,9 +5,10 @@ import { Cluster, Coordinator } from '../../src/cluster/index.ts';
 import { hasCode, messageOf, silentLogger } from '../../src/core/index.ts';
 import { Election } from '../../src/store/index.ts';
 import { SimHost } from './host.ts';
-import { driftOf } from './plan.ts';
+import { CALM_MS, driftOf } from './plan.ts';
 import { StoreClient } from './store-client.ts';
 import { ProcessClock } from './world.ts';
+import type { Member } from '../../src/cluster/index.ts';
 import type { Clock, Logger, Prng } from '../../src/core/index.ts';
 import type { Network } from './network.ts';
 import type { Observer } from './observer.ts';
@@ -44,6 +45,8 @@ export interface Life {
   readonly elections: ReadonlyMap<string, Election>;
   joined: boolean;
   leaving: boolean;
+  /** Its incarnation when it had joined: what is said of an earlier one is not said of it. */
+  incarnation: number;
 }
 
 const JOIN_RETRY_MS = 700;
@@ -117,6 +120,7 @@ export class Fleet {
       const previous = 'previous' in event ? event.previous : undefined;
       world.trace.add(world.now, machine.name, 'sees', member.name, member.status, event.type);
       observer.changed(life.process, member, previous);
+      if (member.status === 'dead' && event.type === 'status') this.#judge(machine, member);
     });
     world.unsettle();
     void this.#join(machine, life, seeds);
@@ -192,7 +196,7 @@ export class Fleet {
     );
     this.#campaigns.push(...elections.values());
     const made = { process, host, clock, cluster, coordinator, store, elections };
-    return { ...made, joined: false, leaving: false };
+    return { ...made, joined: false, leaving: false, incarnation: Infinity };
   }
 
   async #join(machine: Machine, life: Life, seeds: readonly string[]): Promise<void> {
@@ -205,10 +209,21 @@ export class Fleet {
     }
     if (life.leaving) return;
     life.joined = true;
+    life.incarnation = cluster.self.incarnation;
     for (const [key, election] of elections) {
       election.start();
       this.#act(life, key, election);
     }
+  }
+
+  /** `machine` has declared a member dead: is that so, or at least to be excused by a fault? */
+  #judge(machine: Machine, { name, incarnation }: Member): void {
+    const { world, observer } = this.#components;
+    const life = this.machines.find((other) => other.name === name)?.life;
+    const calm = world.now > this.#plan.healMs + CALM_MS;
+    if (!calm || life === undefined || incarnation < life.incarnation) return;
+    const details = `${machine.name} declares ${name}@${incarnation} dead, which runs`;
+    observer.violate('without faults nobody who lives is declared dead', details, name);
   }
 
   /** As a process does that cannot join: it ends, and its supervisor starts another. */

@@ -85,6 +85,15 @@ export class SimHost implements ClusterHost {
     this.#addresses.delete(name);
   }
 
+  /** Ends both ends of a link; the other one hears of it by a message, or when it sends. */
+  disconnect(name: string): void {
+    const link = this.#links.get(name);
+    if (link === undefined) return;
+    const { remote } = link;
+    this.break(name);
+    this.#network.send(this.name, remote.process, () => remote.break(this.name, this));
+  }
+
   peers(): readonly PeerTraffic[] {
     return [...this.#links.values()];
   }

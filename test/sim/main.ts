@@ -19,7 +19,8 @@ npm run sim -- --seeds A..B [--jobs J] [--max-failures F] [--nodes K] [--minutes
 --jobs J          worker threads (as many as processors)
 --max-failures F  stop after so many failing seeds (10)
 --mutation NAME   put in a bug that has to be found: ${MUTATIONS.join(', ')}
---verbose         every line of the trace, on stderr`;
+--verbose         every line of the trace, on stderr
+--help            this`;
 
 const BAR_WIDTH = 24;
 const TELL_EVERY_MS = 10_000;
@@ -131,8 +132,10 @@ function read() {
       'max-failures': { type: 'string' },
       mutation: { type: 'string' },
       verbose: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
     },
   });
+  if (values.help) return undefined;
   const minutes = Number(values.minutes ?? DEFAULT_MINUTES);
   if (!(minutes >= MIN_MINUTES)) {
     throw new TypeError(`--minutes must be at least ${MIN_MINUTES}, but is ${values.minutes}`);
@@ -163,6 +166,10 @@ async function main(): Promise<void> {
   } catch (error) {
     say(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
     process.exitCode = 2;
+    return;
+  }
+  if (options === undefined) {
+    process.stdout.write(`${USAGE}\n`);
     return;
   }
   const { seed, range, jobs, maxFailures, verbose, ...rest } = options;

@@ -8,9 +8,14 @@ import type { StoreConditions } from './store-client.ts';
 import type { StoreServerOptions } from './store-server.ts';
 
 /** Deliberate bugs, to prove that they are found. */
-export type Mutation = 'late-fence' | 'no-tombstones' | 'no-epoch-check';
+export const MUTATIONS = ['late-fence', 'no-tombstones', 'no-epoch-check', 'no-patience'] as const;
 
-export const MUTATIONS: readonly Mutation[] = ['late-fence', 'no-tombstones', 'no-epoch-check'];
+export type Mutation = (typeof MUTATIONS)[number];
+
+const BROKEN: Readonly<Partial<Record<Mutation, Partial<MembershipOptions>>>> = {
+  'no-tombstones': { deadKeptMs: 1, maxTombstones: 1 },
+  'no-patience': { suspicionFloorMs: 1, suspicionMultiplier: 0.001 },
+};
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -31,6 +36,12 @@ export const MIN_MINUTES = 0.5;
 
 /** After the last fault, all views agree and all keys have one holder within this time. */
 export const CONVERGENCE_MS = 25_000;
+
+/** So long after the last fault, nobody who lives is declared dead any more. */
+export const CALM_MS = 12_000;
+
+/** Not even who stalls for this long then, as every preset promises. */
+export const STALL_MS = 2_000;
 
 /** Clocks run wrong by up to this share, nodes' and store's. */
 const CLOCK_DRIFT = 0.05;
@@ -61,12 +72,14 @@ export function planOf(prng: Prng, options: SimulationOptions): Plan {
   const durationMs = minutes * 60_000;
   const pick = <T>(...choices: readonly T[]) => choices[prng.int(choices.length)]!;
   const preset = pick('lan', 'lan', 'lan', 'local');
-  const broken = mutation === 'no-tombstones' ? { deadKeptMs: 1, maxTombstones: 1 } : {};
   const delayMs = pick(0.2, 1, 5);
   const earlyExpiry = pick(0, 0, 0, 0.05);
   return {
     preset,
-    membership: { ...MEMBERSHIP_PRESETS[preset], ...broken },
+    membership: {
+      ...MEMBERSHIP_PRESETS[preset],
+      ...(mutation !== undefined && BROKEN[mutation]),
+    },
     network: {
       delayMs,
       jitterMs: pick(0.1, 2, 20),
