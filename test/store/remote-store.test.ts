@@ -187,6 +187,21 @@ test('a renewal that is answered too late does not revive the lease', async (t) 
   await assert.rejects(lease.keepAlive(), { code: 'lease_lost' });
 });
 
+test('a renewal counts from when it was sent, however late its answer is', async (t) => {
+  const clock = new SimulatedClock();
+  const { host, remote } = await fleet(t, clock);
+  const lease = await remote.lease(1000);
+  const call = host.call.bind(host);
+  host.call = async (...parts) => {
+    const answer = await call(...parts);
+    clock.advance(300);
+    return answer;
+  };
+  clock.advance(200);
+  await lease.keepAlive();
+  assert.equal(lease.lostAt(), 800);
+});
+
 test('a renewal that fails on the way leaves the lease as it was', async (t) => {
   const clock = new SimulatedClock();
   const { host, remote } = await fleet(t, clock);
