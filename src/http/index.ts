@@ -1,0 +1,10 @@
+export { HTTP_CLIENT_DEFAULTS, HTTP_SERVER_DEFAULTS } from './defaults.ts';
+export { HTTP_ERRORS, statusOf } from './errors.ts';
+export { HeaderBlock, HeaderFields } from './header-fields.ts';
+export { HttpClient } from './http-client.ts';
+export { HttpServer } from './http-server.ts';
+export type { ClientRequest, RequestOptions, ResponseSink } from './client-request.ts';
+export type { BodyTaker, Exchange } from './exchange.ts';
+export type { HeaderList } from './header-fields.ts';
+export type { HttpClientComponents, HttpClientOptions } from './http-client.ts';
+export type { HttpServerComponents, HttpServerOptions } from './http-server.ts';
