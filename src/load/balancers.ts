@@ -75,8 +75,8 @@ function adaptive({ view, prng }: BalancerComponents): Choose {
 let weights = new Float64Array(0);
 
 /**
- * A draw in proportion to room: first whose cumulated weight exceeds `draw` × total. A node without
- * room is never drawn, unless none has any: then it is the first.
+ * A draw in proportion to room and capacity: first whose cumulated weight exceeds `draw` × total. A
+ * node without room is never drawn, unless none has any: then it is the first.
  * @param draw in [0, 1); what is outside is clamped
  */
 export function weightedPick(candidates: Candidates, view: RoutingView, draw: number): number {
@@ -103,7 +103,7 @@ export function weightedPick(candidates: Candidates, view: RoutingView, draw: nu
 
 function weightOf(slot: number, view: RoutingView): number {
   const room = view.room(slot);
-  return Number.isNaN(room) ? LOAD_DEFAULTS.unknownWeight : room;
+  return view.capacity(slot) * (Number.isNaN(room) ? LOAD_DEFAULTS.unknownWeight : room);
 }
 
 /** The one with fewer outstanding requests of two drawn at random (Mitzenmacher, 2001). */
