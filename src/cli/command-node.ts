@@ -26,6 +26,8 @@ export interface NodeFlags {
   readonly http?: Endpoint | false;
   readonly store?: StoreFlag;
   readonly config?: string;
+  /** False with --no-engines. */
+  readonly engines?: boolean;
 }
 
 /** Runs a node until SIGINT, SIGTERM, or the end of the supervisor that forked it. */
@@ -83,13 +85,19 @@ async function startNode(context: CliContext, flags: NodeFlags): Promise<Fleet> 
     seeds: [...seeds],
     ...(token !== undefined && { token }),
     ...(flags.listen !== undefined && { listen: flags.listen }),
-    ...(flags.http !== undefined && { http: flags.http }),
+    ...(flags.http !== undefined && { http: httpOf(flags.http, config.http) }),
+    ...(flags.engines === false && { engines: [] }),
     ...(flags.store !== undefined && { store: storeOf(flags.store, config.store) }),
   };
   if (flags.found || (seeds.length === 0 && hasAuthority(dataDir))) return Fleet.found(input);
   if (seeds.length > 0) return Fleet.join(input);
   const message = 'a node needs --found, to found a fleet, or --join HOST:PORT, to join one';
   throw new FlotillaError('usage_invalid', message);
+}
+
+/** The flag says where; all else about HTTP the file still says. */
+function httpOf(flag: Endpoint | false, http: NodeConfigInput['http']): NodeConfigInput['http'] {
+  return flag === false || http === undefined || http === false ? flag : { ...http, ...flag };
 }
 
 /** The flag says where; how to log on there, the file still says. */

@@ -39,8 +39,8 @@ export async function runMembers({ out, clock }: CliContext, flags: ClientFlags)
 
 /** What the member says that it is for: its role, and what it has. */
 function roleOf({ metadata }: MemberInfo): string {
-  const { role, engines = [], devices = [] } = metadata;
-  return [role, ...engines, ...devices].filter((part) => part !== undefined).join(', ') || '-';
+  const { role, devices = [] } = metadata;
+  return [role, ...devices].filter((part) => part !== undefined).join(', ') || '-';
 }
 
 export interface DrainFlags extends ClientFlags {

@@ -12,6 +12,12 @@ export const CLI_DEFAULTS = {
   /** The model that `up` trains when no graph is named. */
   model: 'wordnet',
   tokenTtlMs: 60 * 60 * 1000,
+  /** The highest limit of an API key. */
+  maxKeyLimit: 1_000_000_000,
+  /** Where a simulated engine listens: where vLLM does. */
+  engine: '127.0.0.1:8000',
+  /** The highest figure of one. */
+  maxEngineFigure: 1_000_000_000,
   /** How many answers `neighbors` and `complete` show. */
   k: 10,
 } as const;

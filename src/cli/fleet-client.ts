@@ -40,6 +40,11 @@ export class FleetClient {
     return this.#json(response);
   }
 
+  async delete<T>(path: string): Promise<T> {
+    const signal = AbortSignal.timeout(CLIENT.timeoutMs);
+    return this.#json(await this.#fetch(path, { method: 'DELETE', signal }));
+  }
+
   /** The events of a training, until its result. Leaving the loop cancels the training. */
   async *train({ query, body, signal }: TrainingUpload): AsyncGenerator<TrainEvent> {
     const init = {

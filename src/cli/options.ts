@@ -31,6 +31,13 @@ export function duration(text: string): number {
   throw new InvalidArgumentError('It must be a duration such as 90s, 15m, 1h or 7d.');
 }
 
+/** `a,b,c`, without empty ones. */
+export function names(text: string): string[] {
+  const list = text.split(',').map((name) => name.trim());
+  if (list.every((name) => name !== '')) return list;
+  throw new InvalidArgumentError('It must be names with commas between them.');
+}
+
 /** `host:port`, with IPv6 addresses in brackets. */
 export function endpoint(text: string): { host: string; port: number } {
   const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(text) ?? [];

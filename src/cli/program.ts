@@ -2,6 +2,7 @@
 // command does is in its own file and loaded when it is called, so that asking is quick.
 import { Command } from 'commander';
 import { CLI_DEFAULTS } from './defaults.ts';
+import { addCommand, examples } from './command-help.ts';
 import {
   addClientOptions,
   addTrainingOptions,
@@ -14,6 +15,8 @@ import {
   trainingOptionsOf,
   wholeNumber,
 } from './options.ts';
+import { addEngineCommands } from './program-engines.ts';
+import { addKeyCommands } from './program-keys.ts';
 import { oneLine } from './report-error.ts';
 import type { AskFlags, ClientFlags } from './commands-client.ts';
 import type { Argument } from 'commander';
@@ -52,6 +55,8 @@ export function createProgram(context: CliContext): Command {
   addClusterCommands(program, context);
   addLoadCommands(program, context);
   addMemberCommands(program, context);
+  addEngineCommands(program, context);
+  addKeyCommands(program, context);
   addModelCommands(program, context);
   return program.addHelpText(
     'after',
@@ -68,26 +73,6 @@ export function createProgram(context: CliContext): Command {
 
 function argumentTerm(argument: Argument): string {
   return argument.required ? `<${argument.name()}>` : `[${argument.name()}]`;
-}
-
-/** Lines for --help: comments in one column, or below their commands where that is too wide. */
-function examples(lines: readonly (readonly [command: string, comment: string])[]): string {
-  const width = Math.max(...lines.map(([command]) => command.length));
-  const widest = Math.max(...lines.map(([, comment]) => width + comment.length));
-  const shown = lines.map(([command, comment]) =>
-    widest + EXAMPLE_MARGIN <= HELP_COLUMNS
-      ? `  ${command.padEnd(width)}  # ${comment}`
-      : `  ${command}\n      ${comment}`,
-  );
-  return `\nExamples:\n${shown.join('\n')}`;
-}
-
-const HELP_COLUMNS = 80;
-const EXAMPLE_MARGIN = '    # '.length;
-
-function addCommand(program: Command, name: string, description: string): Command {
-  const command = program.command(name).description(description);
-  return command.helpOption('-h, --help', 'show help').option('--verbose', 'explain errors');
 }
 
 function addUp(program: Command, context: CliContext): void {
@@ -133,6 +118,7 @@ function addNodeCommands(program: Command, context: CliContext): void {
         'etcd://HOST:PORT,… on every node (default: embedded)',
         storeChoice,
       )
+      .option('--no-engines', 'without the engines of the configuration')
       .option(...CONFIG_OPTION);
 
   const node = addCommand(program, 'node', 'run one node in the foreground')

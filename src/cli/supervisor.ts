@@ -58,7 +58,8 @@ export class Supervisor {
   }
 
   /**
-   * Starts all nodes; the first is the founder. When one fails, those that run are stopped.
+   * Starts all nodes; the first is the founder, and the one that engines of the configuration are
+   * behind. When one fails, those that run are stopped.
    * Errors: `node_failed`, `deadline_exceeded`, and those of a node's start.
    */
   async start(): Promise<ReadyMessage[]> {
@@ -66,7 +67,7 @@ export class Supervisor {
       const founder = await this.#startNode(0, ['--found']);
       const env = await this.#joinEnv();
       const others = Array.from({ length: this.#options.nodes - 1 }, (_, index) =>
-        this.#startNode(index + 1, ['--join', founder.address], env),
+        this.#startNode(index + 1, ['--join', founder.address, '--no-engines'], env),
       );
       return [founder, ...(await Promise.all(others))];
     } catch (error) {

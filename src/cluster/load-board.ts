@@ -114,6 +114,11 @@ export class LoadBoard {
     return { record, cpu, memory, ageMs: this.#clock.now() - receivedAtMs, ...state };
   }
 
+  /** The newest record of a node, with what is smoothed out of its records. */
+  known(node: string): KnownLoad | undefined {
+    return this.#store.get(node);
+  }
+
   /** Gives everybody who is listed a slot. A node keeps its counts while it is unhealthy. */
   #follow(): void {
     this.#version = this.#registry.version;

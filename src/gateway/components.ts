@@ -1,6 +1,7 @@
 // What the gateway needs of the rest of a node, as narrow interfaces: any object that has these
 // members will do, so that tests give it small fakes and `node/` gives it the real thing.
-import type { Clock, Logger } from '../core/index.ts';
+import type { ApiKey, ApiKeySpec } from '../admission/index.ts';
+import type { Clock, Logger, Prng } from '../core/index.ts';
 import type {
   KnownNode,
   LoadCounters,
@@ -8,7 +9,11 @@ import type {
   NodeInfo,
   RouteExplanation,
 } from '../cluster/index.ts';
+import type { Router } from '../routing/index.ts';
 import type { Graph } from '../training/index.ts';
+import type { EngineInfo } from './engines/engine-directory.ts';
+import type { EngineRoutes } from './proxy/inference.ts';
+import type { Tracer } from './tracing/tracer.ts';
 
 /** What is known of a model. Figures that a model does not have yet are left out. */
 export interface ModelInfo {
@@ -93,6 +98,26 @@ export interface MemberControl {
   leave(name: string): Promise<void>;
 }
 
+/** The API keys of the fleet as this node knows them; only the last two ask the store. */
+export interface KeyControl {
+  /** False while nobody ever made a key: then anybody may ask. Errors: `api_keys_unknown`. */
+  readonly areRequired: boolean;
+  /**
+   * Whose request it is, by its `authorization` header; undefined while no key is required.
+   * Errors: `api_key_refused`, `api_keys_unknown`.
+   */
+  authenticate(authorization: string | undefined): ApiKey | undefined;
+  /** The oldest first, revoked ones included. Errors: `api_keys_unknown`. */
+  list(): readonly ApiKey[];
+  /**
+   * `text` is what its holder sends, and is nowhere else.
+   * Errors: `invalid_option`, `api_keys_full`, `api_keys_unknown`, `store_unavailable`.
+   */
+  create(spec: ApiKeySpec): Promise<{ readonly key: ApiKey; readonly text: string }>;
+  /** No node takes the key from now on. Errors: `api_key_unknown`, `store_unavailable`. */
+  revoke(id: string): Promise<ApiKey>;
+}
+
 /** Counted since the node started, for one lane to one peer. */
 export interface LaneCounters {
   readonly peer: string;
@@ -128,6 +153,20 @@ export interface GatewayComponents {
   readonly quicCounters?: QuicCounters;
   /** Without it members are neither listed nor asked anything. */
   readonly members?: MemberControl;
+  /** Without it there are no API keys, and no routes about them. */
+  readonly keys?: KeyControl;
+  /** Traces requests for inference. Who makes it stops it, after the gateway. */
+  readonly tracer?: Tracer;
+  /** Where requests for inference go. */
+  readonly engines: EngineView;
   readonly clock: Clock;
+  readonly prng: Prng;
   readonly log: Logger;
+}
+
+/** The engines of the fleet as this gateway reaches them; `EngineDirectory` has the last two. */
+export interface EngineView {
+  readonly router: Router;
+  readonly routes: EngineRoutes;
+  readonly list: () => readonly EngineInfo[];
 }

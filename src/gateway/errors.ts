@@ -12,5 +12,8 @@ export const GATEWAY_ERRORS = {
   method_not_allowed: 'The path exists, but not for this HTTP method.',
   model_unknown: 'No model has the name, or none was trained yet.',
   training_busy: 'A training of this model is already running.',
+  operator_required: 'The route is for operators: ask from a machine, and in a way, that they use.',
+  engine_unavailable: 'No engine that serves the model takes requests now; retry soon.',
+  engine_broke_off: 'The engine’s answer ended before it was whole; in a stream its last event.',
   gateway_stopped: 'The node is stopping; ask another node.',
 } as const satisfies ErrorCodes;

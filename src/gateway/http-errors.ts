@@ -1,5 +1,6 @@
 // How an error becomes an HTTP answer: a status by its code, and OpenAI's error body. Stacks and
 // causes stay in the log.
+import { ADMISSION_STATUS } from '../admission/index.ts';
 import { FlotillaError } from '../core/index.ts';
 
 /** OpenAI's error body. */
@@ -14,6 +15,7 @@ export interface ErrorBody {
 
 /** Statuses by error code. A code that is not here is a fault of the server. */
 const STATUS_BY_CODE: Readonly<Record<string, number>> = {
+  ...ADMISSION_STATUS,
   invalid_option: 400,
   request_invalid: 400,
   body_malformed: 400,
@@ -21,6 +23,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   graph_empty: 400,
   graph_too_small: 400,
   dimension_invalid: 400,
+  operator_required: 403,
   member_unknown: 404,
   row_unknown: 404,
   relation_unknown: 404,
@@ -35,6 +38,8 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   message_too_large: 413,
   content_type_unsupported: 415,
   cancelled: 499,
+  engine_broke_off: 502,
+  engine_unavailable: 503,
   queue_full: 503,
   lane_full: 503,
   gateway_stopped: 503,

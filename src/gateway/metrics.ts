@@ -48,6 +48,11 @@ export class GatewayMetrics {
     collectDefaultMetrics({ register: this.#registry });
   }
 
+  /** For the metrics of other parts of the gateway. */
+  get registry(): Registry {
+    return this.#registry;
+  }
+
   get contentType(): string {
     return this.#registry.contentType;
   }

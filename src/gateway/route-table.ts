@@ -15,6 +15,13 @@ export class RouteTable {
     this.#routes.set(pattern, route);
   }
 
+  /** Every method and pattern. */
+  all(): { readonly method: string; readonly pattern: string }[] {
+    return [...this.#routes].flatMap(([pattern, { methods }]) =>
+      [...methods].map((method) => ({ method, pattern })),
+    );
+  }
+
   /** Empty when no route has the path. */
   methodsOf(path: string): string[] {
     const actual = path.split('/');

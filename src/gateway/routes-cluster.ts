@@ -1,8 +1,8 @@
 // What an operator asks a node: does it live, what does it measure, how does it see the cluster.
-import { FlotillaError } from '../core/index.ts';
 import { loadReport } from './load-report.ts';
+import { jsonOf } from './operators.ts';
 import { drainSchema, leaveSchema, parseRequest, routeSchema } from './validate.ts';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import type { NodeInfo } from '../cluster/index.ts';
 import type { GatewayComponents, MemberControl } from './components.ts';
 import type { GatewayMetrics } from './metrics.ts';
@@ -78,15 +78,4 @@ function registerMemberRoutes(
     await members.leave(node);
     return { node, status: 'leaving' };
   });
-}
-
-/**
- * The body, if the request says that it is JSON: a page of another site, which a browser would let
- * send anything else without asking, must not stop nodes.
- */
-function jsonOf({ headers, body }: FastifyRequest): unknown {
-  const [type = ''] = (headers['content-type'] ?? '').split(';');
-  if (type.trim() === 'application/json') return body;
-  const message = 'the body must be sent as content-type: application/json';
-  throw new FlotillaError('content_type_unsupported', message);
 }

@@ -1,4 +1,5 @@
 // OpenAI's routes: embeddings and models, with its requests, answers and numbers of usage.
+import { allowsModel } from '../admission/index.ts';
 import { FlotillaError } from '../core/index.ts';
 import { embeddingsSchema, parseRequest } from './validate.ts';
 import type { FastifyInstance } from 'fastify';
@@ -6,34 +7,47 @@ import type { GatewayComponents, ModelCatalogue, ModelInfo } from './components.
 
 const MAX_NAMED_WORDS = 10;
 
-export function registerOpenAiRoutes(app: FastifyInstance, { models }: GatewayComponents): void {
-  app.post('/v1/embeddings', async ({ body }) => {
-    const request = parseRequest(embeddingsSchema, body, 'body');
-    const words = typeof request.input === 'string' ? [request.input] : request.input;
-    const model = await chooseModel(models, request.model);
-    checkDimensions(request.dimensions, model.dim);
-    const embedded = await models.embed(model.name, words);
-    if (embedded.unknown.length > 0) throw unknownWords(model.name, embedded.unknown);
-    const dim = embedded.vectors.length / words.length;
-    checkDimensions(request.dimensions, dim);
-    const encode = request.encoding_format === 'base64' ? toBase64 : toNumbers;
-    const data = words.map((_, index) => ({
-      object: 'embedding',
-      index,
-      embedding: encode(embedded.vectors.subarray(index * dim, (index + 1) * dim)),
-    }));
-    const usage = { prompt_tokens: words.length, total_tokens: words.length };
-    return { object: 'list', data, model: model.name, usage };
-  });
+/** Answers a request for embeddings from the tables of the fleet. Its body comes parsed. */
+export async function embeddingsOf(models: ModelCatalogue, body: unknown): Promise<object> {
+  const request = parseRequest(embeddingsSchema, body, 'body');
+  const words = typeof request.input === 'string' ? [request.input] : request.input;
+  const model = await chooseModel(models, request.model);
+  checkDimensions(request.dimensions, model.dim);
+  const embedded = await models.embed(model.name, words);
+  if (embedded.unknown.length > 0) throw unknownWords(model.name, embedded.unknown);
+  const dim = embedded.vectors.length / words.length;
+  checkDimensions(request.dimensions, dim);
+  const encode = request.encoding_format === 'base64' ? toBase64 : toNumbers;
+  const data = words.map((_, index) => ({
+    object: 'embedding',
+    index,
+    embedding: encode(embedded.vectors.subarray(index * dim, (index + 1) * dim)),
+  }));
+  const usage = { prompt_tokens: words.length, total_tokens: words.length };
+  return { object: 'list', data, model: model.name, usage };
+}
 
-  app.get('/v1/models', async () => {
-    const data = (await models.list()).map(modelBody);
+/** The models that the fleet trained, and those that its engines serve. */
+export function registerOpenAiRoutes(app: FastifyInstance, components: GatewayComponents): void {
+  const { models, engines, keys } = components;
+  const listed = async () => {
+    const trained = (await models.list()).map(modelBody);
+    const names = new Set(trained.map(({ id }) => id));
+    const served = engines.router.models().filter((name) => !names.has(name));
+    return [...trained, ...served.map((name) => modelBody({ name, status: 'ready' }))];
+  };
+
+  app.get('/v1/models', async ({ headers }) => {
+    const key = keys?.authenticate(headers.authorization);
+    const data = (await listed()).filter(({ id }) => allowsModel(key, id));
     return { object: 'list', data };
   });
 
-  app.get<{ Params: { id: string } }>('/v1/models/:id', async ({ params }) =>
-    modelBody(await chooseModel(models, params.id)),
-  );
+  app.get<{ Params: { id: string } }>('/v1/models/:id', async ({ params, headers }) => {
+    keys?.authenticate(headers.authorization);
+    const found = (await listed()).find(({ id }) => id === params.id);
+    return found ?? modelBody(await chooseModel(models, params.id));
+  });
 }
 
 /** The model that a request names; the only one there is when it names none. */
@@ -54,7 +68,7 @@ export async function chooseModel(models: ModelCatalogue, name?: string): Promis
   throw new FlotillaError('model_unknown', message, { details: { param: 'model' } });
 }
 
-function modelBody({ name, createdMs = 0, ...figures }: ModelInfo): object {
+function modelBody({ name, createdMs = 0, ...figures }: ModelInfo) {
   const created = Math.floor(createdMs / 1000);
   return { id: name, object: 'model', created, owned_by: 'flotilla', ...figures };
 }

@@ -1,6 +1,7 @@
 // The shapes of requests, and the one message that a request outside its shape gets: which field,
 // what rule, what it was.
 import { z } from 'zod';
+import { KEY_LIMITS } from '../admission/index.ts';
 import { FlotillaError } from '../core/index.ts';
 import { GATEWAY_DEFAULTS } from './defaults.ts';
 
@@ -30,6 +31,25 @@ export const embeddingsSchema = z.object(
   'a JSON object',
 );
 
+/**
+ * What the gateway itself reads of a request that it passes on. It is checked by hand on the
+ * proxied path, where a schema would cost more than the rest.
+ */
+export const inferenceSchema = z.looseObject({
+  model: z.string().min(1).optional(),
+  stream: z.boolean().nullish(),
+  user: z.string().optional(),
+  priority: z.number().optional(),
+  max_tokens: z.number().optional(),
+  max_completion_tokens: z.number().optional(),
+  max_output_tokens: z.number().optional(),
+  messages: z.array(z.looseObject({ role: z.string() })).optional(),
+  prompt: z.unknown().optional(),
+  input: z.unknown().optional(),
+  instructions: z.string().optional(),
+  tools: z.array(z.unknown()).optional(),
+});
+
 export const completeSchema = z.strictObject(
   { model, head: word, relation: word, k: count.default(k) },
   'a JSON object with head, relation and optionally model and k',
@@ -39,6 +59,13 @@ export const neighborsSchema = z.strictObject({ model, word, k: countText.defaul
 
 export const routeSchema = z.strictObject({ key: word });
 
+export const explainSchema = z.strictObject({
+  model: word,
+  session: word.optional(),
+  user: word.optional(),
+  prompt: z.string().optional(),
+});
+
 export const drainSchema = z.strictObject(
   { node: word, cancel: z.boolean('true or false').default(false) },
   'a JSON object with node and optionally cancel',
@@ -47,6 +74,21 @@ export const drainSchema = z.strictObject(
 export const leaveSchema = z.strictObject(
   { node: word.optional() },
   'a JSON object with optionally node',
+);
+
+const limitRule = `a whole number from 1 to ${KEY_LIMITS.maxLimit}`;
+const limit = z.int(limitRule).min(1, limitRule).max(KEY_LIMITS.maxLimit, limitRule).optional();
+
+/** What a name and a model may be is for who makes the key. */
+export const keySchema = z.strictObject(
+  {
+    name: z.string('a string'),
+    models: z.array(z.string('a string'), 'an array of strings').optional(),
+    requestsPerMinute: limit,
+    tokensPerMinute: limit,
+    concurrency: limit,
+  },
+  'a JSON object with name and optionally models, requestsPerMinute, tokensPerMinute, concurrency',
 );
 
 /** The checked value; raises `request_invalid` for the first field that breaks its rule. */

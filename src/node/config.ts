@@ -1,10 +1,12 @@
 // The configuration of a node, as options, as `flotilla.config.ts` and as flags: one schema for
 // all.
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { FlotillaError } from '../core/index.ts';
+import { FlotillaError, messageOf } from '../core/index.ts';
 import { SELECTOR_NAMES } from '../load/index.ts';
 import { NODE_DEFAULTS } from './defaults.ts';
+import { enginesSchema, inferenceSchema } from './engine-config.ts';
 
 const port = z.int('a whole number').min(0, '0 to 65535').max(65_535, '0 to 65535');
 const host = z.string().min(1, 'a host name or address');
@@ -15,6 +17,20 @@ const endpoint = (defaultPort: number) =>
       port: port.default(defaultPort),
     })
     .prefault({});
+
+const httpSchema = z
+  .strictObject({
+    host: host.default(NODE_DEFAULTS.host),
+    port: port.default(NODE_DEFAULTS.httpPort),
+    /** PEM files of the server's certificate, with its chain, and of its key: HTTPS. */
+    tls: z.strictObject({ certificateFile: z.string(), keyFile: z.string() }).exactOptional(),
+    /** How long answers under way may go on when the node stops. @default 3 s */
+    stopTimeoutMs: z.number().nonnegative().exactOptional(),
+    /** Networks (CIDR) from which API keys may be managed. @default this machine's loopback */
+    operators: z.array(z.string()).exactOptional(),
+    ...inferenceSchema,
+  })
+  .prefault({});
 
 const etcdSchema = z.strictObject({
   /** `host:port` of the members of etcd. */
@@ -50,7 +66,9 @@ export const nodeConfigSchema = z.strictObject({
   /** Where peers connect. @default 127.0.0.1:7400 */
   listen: endpoint(NODE_DEFAULTS.peerPort),
   /** Where clients connect; false for a node without HTTP. @default 127.0.0.1:8080 */
-  http: z.union([z.literal(false), endpoint(NODE_DEFAULTS.httpPort)]).prefault({}),
+  http: z.literal(false).or(httpSchema).prefault({}),
+  /** What answers requests for inference behind this node. */
+  engines: enginesSchema,
   /** `host:port` of members to join through; the first that answers is used. */
   seeds: z.array(z.string().regex(/^.+:\d+$/, { error: 'host:port' })).default([]),
   /** Join token (`flotilla token`); needed once, until the node has its certificate. */
@@ -77,13 +95,12 @@ export const nodeConfigSchema = z.strictObject({
     .strictObject({
       role: z.string().optional(),
       capacity: z.number().nonnegative().optional(),
-      engines: z.array(z.string()).optional(),
       devices: z.array(z.string()).optional(),
     })
     .default({}),
   /**
-   * The Prometheus endpoint of the inference engine behind this node (vLLM, SGLang, llama.cpp):
-   * its queue and its KV cache are then part of the node's load.
+   * The Prometheus endpoint of an inference engine that the node has to do with but does not send
+   * to: its queue and its KV cache are part of the node's load. Those of `engines` are anyway.
    */
   engineMetricsUrl: z.url({ protocol: /^https?$/, error: 'an http or https address' }).optional(),
   /**
@@ -130,13 +147,29 @@ export function parseConfigFile(input: unknown, source: string): FlotillaConfig 
 function parseWith<T>(schema: z.ZodType<T>, input: unknown, source: string): T {
   const { success, data, error } = schema.safeParse(input);
   if (success) return data;
-  const [issue] = error.issues;
-  const option = issue?.path.join('.') ?? '';
-  const rule = issue?.message ?? 'valid';
+  const { path: at = [], message: rule = 'valid' } = firstIssue(error.issues);
+  const option = at.join('.');
   const where = option === '' ? '' : ` ${option}:`;
   throw new FlotillaError('config_invalid', `${source} is invalid:${where} ${rule}`, {
     details: { option, rule },
   });
+}
+
+/** Of several shapes, none of which fits and that say no rule together, the one that was meant. */
+function firstIssue([issue]: readonly z.core.$ZodIssue[]): Partial<z.core.$ZodIssue> {
+  if (issue?.code !== 'invalid_union' || issue.errors.length < 2) return issue ?? {};
+  const inner = issue.errors.flat().find(({ path }) => path.length > 0);
+  return inner === undefined ? issue : { ...inner, path: [...issue.path, ...inner.path] };
+}
+
+/** A file that the configuration names. Errors: `config_invalid`. */
+export function readConfigured(option: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    const message = `the configuration is invalid: ${option}: ${messageOf(cause)}`;
+    throw new FlotillaError('config_invalid', message, { details: { option }, cause });
+  }
 }
 
 /** The folders and files of a data directory. */

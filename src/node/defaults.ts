@@ -40,3 +40,15 @@ export const REVOCATION_DEFAULTS = {
   /** How long a connection of a revoked key may take to hear why it ends. */
   closeTimeoutMs: 1_000,
 } as const;
+
+/** API keys of the fleet. */
+export const API_KEY_DEFAULTS = {
+  /** Of their records in the store. */
+  prefix: 'api-keys/',
+  /** After a store that could not be read; it doubles with each failure. */
+  retryMs: 100,
+  /** So late at most it is noticed that the store is back. */
+  maxRetryMs: 800,
+  /** Others may write the same record in between. */
+  revokeTries: 8,
+} as const;

@@ -1,10 +1,9 @@
 // Which store a node opens by itself: etcd, when the configuration says so, else the embedded one
-// on the founder, which serves it to the others. Files that the configuration names are read here.
+// on the founder, which serves it to the others.
 import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { FlotillaError, messageOf, systemClock } from '../core/index.ts';
+import { systemClock } from '../core/index.ts';
 import { EmbeddedStore, EtcdStore, serveStore } from '../store/index.ts';
-import { layoutOf } from './config.ts';
+import { layoutOf, readConfigured } from './config.ts';
 import { NODE_DEFAULTS } from './defaults.ts';
 import type { PeerHost } from '../peer/index.ts';
 import type { EtcdOptions, Store } from '../store/index.ts';
@@ -46,22 +45,14 @@ function etcdOptions(etcd: EtcdConfig, caPem: string): EtcdOptions {
     ...(callTimeoutMs !== undefined && { callTimeoutMs }),
     ...(tls !== undefined && {
       tls: {
-        ca: readPem('caFile', tls.caFile),
+        ca: readConfigured('store.etcd.tls.caFile', tls.caFile),
         ...(tls.certificateFile !== undefined && {
-          certificate: readPem('certificateFile', tls.certificateFile),
+          certificate: readConfigured('store.etcd.tls.certificateFile', tls.certificateFile),
         }),
-        ...(tls.keyFile !== undefined && { key: readPem('keyFile', tls.keyFile) }),
+        ...(tls.keyFile !== undefined && {
+          key: readConfigured('store.etcd.tls.keyFile', tls.keyFile),
+        }),
       },
     }),
   };
-}
-
-function readPem(name: string, file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    const option = `store.etcd.tls.${name}`;
-    const message = `the configuration is invalid: ${option}: ${messageOf(cause)}`;
-    throw new FlotillaError('config_invalid', message, { details: { option }, cause });
-  }
 }

@@ -2,23 +2,28 @@
 // that carries its answers.
 import { LoadGossip } from '../cluster/index.ts';
 import { engineScrape, MachineProbe, nvidiaGpus } from '../load/index.ts';
+import { together } from './engine-loads.ts';
 import type { LoadGossipComponents } from '../cluster/index.ts';
-import type { MachineProbeComponents } from '../load/index.ts';
+import type { EngineLoad, MachineProbeComponents } from '../load/index.ts';
 import type { NodeConfig } from './config.ts';
 
 export interface ShareLoadComponents extends Omit<LoadGossipComponents, 'probe'> {
   readonly requests: MachineProbeComponents['requests'];
+  /** What the engines behind the node say of themselves; absent where there are none. */
+  readonly engines: (() => Promise<EngineLoad>) | undefined;
 }
 
 /** Starts at once; returns how to stop. */
 export function shareLoad(config: NodeConfig, components: ShareLoadComponents): () => void {
-  const { requests, ...shared } = components;
+  const { requests, engines, ...shared } = components;
   const { engineMetricsUrl: url } = config;
   const gpus = nvidiaGpus();
+  const asked = [engines, url === undefined ? undefined : engineScrape({ url })];
+  const engine = together(asked.filter((ask) => ask !== undefined));
   const probe = new MachineProbe({
     ...{ clock: shared.clock, requests },
     ...(gpus !== undefined && { gpus }),
-    ...(url !== undefined && { engine: engineScrape({ url }) }),
+    ...(engine !== undefined && { engine }),
   });
   const gossip = new LoadGossip({ ...shared, probe });
   gossip.start();

@@ -9,19 +9,18 @@ import { createSelector } from '../load/index.ts';
 import { Cluster, Coordinator } from '../cluster/index.ts';
 import { TableService } from '../tables/index.ts';
 import { Models, Trainer } from '../training/index.ts';
-import { Gateway } from '../gateway/index.ts';
 import { layoutOf } from './config.ts';
 import { NODE_DEFAULTS } from './defaults.ts';
 import { IdentityService } from './identity-service.ts';
+import { KeyService } from './key-service.ts';
 import { KnownMembers, loadKnownMembers } from './known-members.ts';
 import { createLogger } from './log.ts';
 import { openStore } from './open-store.ts';
 import { MemberService } from './member-service.ts';
-import { shareLoad } from './share-load.ts';
+import { serve } from './serve.ts';
 import type { Logger, Prng } from '../core/index.ts';
 import type { MemberMetadata } from '../cluster/index.ts';
-import type { LaneCounters, QuicCounters } from '../gateway/index.ts';
-import type { Peer } from '../peer/index.ts';
+import type { QuicCounters } from '../gateway/index.ts';
 import type { Store } from '../store/index.ts';
 import type { NodeConfig } from './config.ts';
 import type { NodeIdentity } from './identity-service.ts';
@@ -91,6 +90,9 @@ async function startParts(
   trust.start(host, cluster);
   const store: Store = own ?? new RemoteStore(host, cluster.founder, { clock });
   stack.defer(() => store.close());
+  const apiKeys = new KeyService({ store, clock, log });
+  stack.defer(() => apiKeys.stop());
+  const keysTried = apiKeys.start();
 
   const kernels = await Kernels.create({ maxBytes: NODE_DEFAULTS.kernelMemoryBytes });
   const { tables: directory } = layoutOf(config.dataDir);
@@ -103,13 +105,13 @@ async function startParts(
   const models = new Models({ tables, store });
 
   const parts = { coordinator, tables, models, trainer };
-  const http = await startGateway(config, { ...parts, members, host, quicCounters, log, stack });
-  const httpAddress = http?.address;
-  if (httpAddress !== undefined) cluster.announceHttp(httpAddress);
-  const requests = () => ({ inFlight: http?.gateway.inFlight ?? 0, queued: 0 });
-  stack.defer(shareLoad(config, { host, cluster, coordinator, requests, clock, prng, log }));
-  log.info({ address, httpAddress }, 'node started');
-  const httpUrl = httpAddress === undefined ? undefined : `http://${httpAddress}`;
+  await keysTried;
+  const network = { host, cluster, coordinator, clock, prng, log };
+  const serving = { ...network, tables, models, trainer, members, keys: apiKeys, quicCounters };
+  const httpUrl = await serve(config, serving, stack);
+  // While it stops, new requests go elsewhere.
+  stack.defer(() => cluster.drain());
+  log.info({ address, httpUrl }, 'node started');
   const stop = () => stack.disposeAsync();
   return { ...parts, address, httpUrl, ended: end.promise, leave, stop };
 }
@@ -174,47 +176,4 @@ function createCluster(config: NodeConfig, parts: ClusterParts): Cluster {
       ...(identity.authority !== undefined && { founder: name }),
     },
   );
-}
-
-interface GatewayParts extends Pick<StartedNode, 'coordinator' | 'tables' | 'models' | 'trainer'> {
-  readonly members: MemberService;
-  readonly host: PeerHost;
-  readonly quicCounters: QuicCounters | undefined;
-  readonly log: Logger;
-  readonly stack: AsyncDisposableStack;
-}
-
-/** Undefined for a node without HTTP. */
-async function startGateway(
-  config: NodeConfig,
-  parts: GatewayParts,
-): Promise<{ gateway: Gateway; address: string } | undefined> {
-  if (config.http === false) return undefined;
-  const { tables, host, stack, quicCounters, ...shared } = parts;
-  const components = {
-    ...shared,
-    ...(quicCounters !== undefined && { quicCounters }),
-    clock,
-    tables: () => tables.list(),
-    laneCounters: () => host.peers().flatMap(laneCountersOf),
-  };
-  const gateway = new Gateway(components, config.http);
-  stack.defer(() => gateway.stop());
-  return { gateway, address: formatAddress(await gateway.start()) };
-}
-
-function laneCountersOf(peer: Peer): LaneCounters[] {
-  const { control, requests, responses, channels, relay } = peer.metrics;
-  const lanes = { control, requests, responses, channels, relay };
-  return Object.entries(lanes).map(([lane, counters]) => ({
-    peer: peer.name,
-    lane,
-    messagesSent: counters.sentMessages,
-    messagesReceived: counters.receivedMessages,
-    bytesSent: counters.sentBytes,
-    bytesReceived: counters.receivedBytes,
-    depth: counters.depth,
-    drops: counters.drops,
-    creditWaits: counters.creditWaits,
-  }));
 }

@@ -15,6 +15,7 @@ const { values } = parseArgs({
     'data-dir': { type: 'string', default: '' },
     listen: { type: 'string', default: '' },
     http: { type: 'string', default: '' },
+    'no-engines': { type: 'boolean' },
     fail: { type: 'string' },
     deaf: { type: 'boolean', default: false },
   },

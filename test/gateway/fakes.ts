@@ -1,10 +1,12 @@
 // A gateway on a free port in front of small fakes: two words of width 3 and a trainer that does
 // what a test tells it to.
-import { FlotillaError, silentLogger, systemClock } from '../../src/core/index.ts';
+import { createPrng, FlotillaError, silentLogger, systemClock } from '../../src/core/index.ts';
 import { Gateway } from '../../src/gateway/index.ts';
+import { Router } from '../../src/routing/index.ts';
 import type { NodeInfo } from '../../src/cluster/index.ts';
 import type {
   CoordinatorView,
+  EngineView,
   GatewayComponents,
   GatewayOptions,
   ModelCatalogue,
@@ -90,6 +92,8 @@ export async function withGateway(
       models: fakeModels(),
       trainer: idleTrainer,
       coordinator: fakeCoordinator,
+      engines: noEngines(),
+      prng: createPrng(1),
       clock: systemClock,
       log: { ...silentLogger, error: (_fields, message) => logged.push(message) },
       ...overrides,
@@ -102,6 +106,12 @@ export async function withGateway(
   } finally {
     await gateway.stop();
   }
+}
+
+/** A fleet without engines. */
+export function noEngines(): EngineView {
+  const router = new Router({ prng: createPrng(1) });
+  return { router, routes: { of: () => undefined }, list: () => [] };
 }
 
 const idleTrainer: TrainingService = { train: async () => {} };

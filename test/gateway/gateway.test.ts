@@ -165,7 +165,7 @@ test('a gone owner is 503 with its name; a fault is 500 without what caused it',
 });
 
 test('wrong paths, methods, URLs and body sizes have statuses of their own', async () => {
-  await withGateway({ options: { maxBodyBytes: 100 } }, async ({ url }) => {
+  await withGateway({ options: { maxInferenceBytes: 100 } }, async ({ url }) => {
     const unknown = await ask(`${url}/v2/embeddings`);
     assert.deepEqual([unknown.status, unknown.body.error.code], [404, 'route_unknown']);
     const method = await ask(`${url}/v1/embeddings`);
@@ -176,7 +176,7 @@ test('wrong paths, methods, URLs and body sizes have statuses of their own', asy
     const broken = await ask(`${url}/v1/models/%zz`);
     assert.deepEqual([broken.status, broken.body.error.code], [400, 'request_invalid']);
     const large = await post(`${url}/v1/embeddings`, { input: 'x'.repeat(200) });
-    assert.deepEqual([large.status, large.body.error.code], [413, 'body_too_large']);
+    assert.deepEqual([large.status, large.body.error.code], [413, 'http_body_too_large']);
   });
 });
 
