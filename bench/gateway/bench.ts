@@ -26,8 +26,8 @@ export const bench = defineBench({
   needs: 'Linux, gcc, nginx, haproxy, pip packages, npm install --prefix bench/peers',
   workload,
   quickWorkload: {
-    ...{ connections: 4, warmUpSeconds: 0.5, seconds: 0.3 },
-    ...{ steps: [1], stepSeconds: 0.1, rate: 100 },
+    ...{ connections: 4, warmUpSeconds: 0.5, seconds: 0.5 },
+    ...{ steps: [1], stepSeconds: 0.3, rate: 100 },
   },
   rounds: 2,
   timeoutMs: 180_000,

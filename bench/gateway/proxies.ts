@@ -1,5 +1,6 @@
 // The proxies that are compared: how each is started, between a port of its own and the backend's.
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { PEERS_FOLDER } from '../peers/load.ts';
 import { haproxyCommand } from './haproxy.ts';
@@ -21,10 +22,15 @@ function sglangCommand({ port, upstreamPort }: ProxyPlace): string[] {
   return ['sglang-router', 'launch', ...worker, ...at, ...gauges, '--log-level', 'warn'];
 }
 
-/** By name. What is no program of this repository says how its presence is found out. */
-const PROXIES: Readonly<
-  Record<string, { command(place: ProxyPlace): string[]; readonly probe?: readonly string[] }>
-> = {
+interface Proxy {
+  command(place: ProxyPlace): string[];
+  /** Of a program that is not of this repository: a command that it answers. */
+  readonly probe?: readonly string[];
+  /** The package that it is made of, in `bench/peers`. */
+  readonly peer?: string;
+}
+
+const PROXIES: Readonly<Record<string, Proxy>> = {
   flotilla: { command: (place) => node('flotilla.ts', place, 'direct') },
   'flotilla-node': { command: (place) => node('flotilla.ts', place, 'node') },
   'flotilla-http': { command: (place) => node('proxy.ts', place) },
@@ -36,8 +42,9 @@ const PROXIES: Readonly<
     command: haproxyCommand,
     probe: ['haproxy', '-v'],
   },
-  fastify: { command: (place) => node('fastify-undici.ts', place) },
+  fastify: { command: (place) => node('fastify-undici.ts', place), peer: 'undici' },
   portkey: {
+    peer: '@portkey-ai/gateway',
     command: ({ port }) => {
       const file = path.join(PEERS_FOLDER, '@portkey-ai/gateway/build/start-server.js');
       return [process.execPath, file, '--headless', `--port=${port}`];
@@ -55,7 +62,12 @@ export function proxyCommand(name: string, place: ProxyPlace): string[] {
 
 /** Why a proxy cannot take part; undefined when it can. */
 export function absenceOf(name: string): string | undefined {
-  const [program, ...parameters] = PROXIES[name]!.probe ?? [process.execPath, '--version'];
+  const { probe, peer } = PROXIES[name]!;
+  if (peer !== undefined && !existsSync(path.join(PEERS_FOLDER, peer))) {
+    return 'run npm install --prefix bench/peers';
+  }
+  if (probe === undefined) return undefined;
+  const [program, ...parameters] = probe;
   if (spawnSync(program!, parameters).error === undefined) return undefined;
   return `${program} is not installed`;
 }
