@@ -134,13 +134,8 @@ class Site {
 
   /** Until it has answered: on a machine that is busy the first answer may take longer. */
   warmUp(options: LoadOptions): void {
-    for (let left = WARM_UP_TRIES; ; left--) {
-      try {
-        this.load(options);
-        return;
-      } catch (error) {
-        if (left === 0 || !(error instanceof NoAnswer)) throw error;
-      }
+    for (let left = WARM_UP_TRIES; this.load(options).done === 0; left--) {
+      if (left === 0) throw new Error('the proxy gives no answer');
     }
   }
 
@@ -155,8 +150,6 @@ class Site {
     return load;
   }
 }
-
-class NoAnswer extends Error {}
 
 class AnswersFailed extends Error {
   constructor({ failed, done }: Load) {
