@@ -18,8 +18,8 @@ export const HTTP_SERVER_DEFAULTS = {
 } as const;
 
 export const HTTP_CLIENT_DEFAULTS = {
-  /** Connections without a request that are kept for each origin. */
-  maxIdlePerOrigin: 128,
+  /** Connections without a request that are kept for each origin: those of a rush, too. */
+  maxIdlePerOrigin: 1_024,
   /** A TCP connect and TLS handshake that takes longer is given up. */
   connectTimeoutMs: 3_000,
   /** The head of the answer has to be whole this long after the request was handed over. */

@@ -223,7 +223,9 @@ export class ServerExchange implements Exchange {
     if (!this.#headSent) this.#sendHead(this.#block.contentLength);
     this.#send(chunk);
     const { output } = this.#host;
-    output.flushSoon();
+    // Nothing can follow a whole body.
+    if (this.#owed === 0) output.flush();
+    else output.flushSoon();
     return !output.isBlocked;
   }
 

@@ -137,15 +137,19 @@ function checkTargetForm(method: string, first: number, length: number): void {
   throw malformed('a request target is a path', 'RFC 9112 3.2.1');
 }
 
+/** Offsets of the head that is being read; a list that grows by itself is copied several times. */
+const scratch: number[] = [];
+
 /** Field lines of one head, and what they say about framing and about the connection. */
 class FieldScan {
-  readonly offsets: number[] = [];
+  offsets: readonly number[] = [];
   contentLength = -1;
   isChunked = false;
   closes = false;
   expectsContinue = false;
   keepAliveMs: number | undefined;
   hosts = 0;
+  #used = 0;
   readonly #text: string;
   readonly #base: number;
 
@@ -178,9 +182,15 @@ class FieldScan {
         valueEnd--;
       }
       at += 2;
-      this.offsets.push(nameStart - base, nameEnd - base, valueStart - base, valueEnd - base);
+      const used = this.#used;
+      scratch[used] = nameStart - base;
+      scratch[used + 1] = nameEnd - base;
+      scratch[used + 2] = valueStart - base;
+      scratch[used + 3] = valueEnd - base;
+      this.#used = used + 4;
       this.#interpret(bytes, nameStart, nameEnd - nameStart);
     }
+    this.offsets = scratch.slice(0, this.#used);
     if (this.contentLength >= 0 && this.isChunked) {
       throw malformed('Content-Length and Transfer-Encoding exclude each other', 'RFC 9112 6.3');
     }
@@ -209,8 +219,8 @@ class FieldScan {
 
   /** The value of the field that was read last. */
   #value(): string {
-    const { offsets } = this;
-    return this.#text.slice(offsets[offsets.length - 2], offsets[offsets.length - 1]);
+    const end = this.#used;
+    return this.#text.slice(scratch[end - 2], scratch[end - 1]);
   }
 
   #host(): void {

@@ -10,6 +10,7 @@ test('the gateway bench runs on tiny input', () => {
   assert.deepEqual(Object.keys(result.ratios), ['G1', 'G2a', 'G2b', 'G3', 'G4', 'G5a', 'G5b']);
   for (const [id, ratio] of Object.entries(result.ratios)) {
     if (typeof ratio === 'string') assert.match(ratio, /^not measured: /, id);
-    else assert.ok(ratio > 0, `${id} is ${ratio}`);
+    // G5 is a difference: a busy machine can make it anything.
+    else assert.ok(id.startsWith('G5') ? Number.isFinite(ratio) : ratio > 0, `${id} is ${ratio}`);
   }
 });
