@@ -7,6 +7,8 @@ export type KernelsWorkload = Readonly<
     /** Products, by name: transA, transB (0 or 1), m, n, k. */
     [product in ProductName]: readonly number[];
   } & {
+    /** Rows of the table that is gathered from, rows of a batch, floats of a row. */
+    gather: readonly [number, number, number];
     /** Floats of each vector of dot and axpy: more than the caches hold. */
     vectorFloats: number;
     /** Each figure is the median of calls for this long. */
@@ -39,6 +41,20 @@ export const workload = readWorkload<KernelsWorkload>();
 export function productOf(name: ProductName): Product {
   const [transA, transB, m, n, k] = workload[name] as [number, number, number, number, number];
   return { transA: transA === 1, transB: transB === 1, m, n, k };
+}
+
+/** Ids of a batch: spread over the table, none near the one before it. */
+export function batchIds(): Int32Array {
+  const [tableRows, rows] = workload.gather;
+  const ids = new Int32Array(rows);
+  for (let i = 0; i < rows; i++) ids[i] = (Math.imul(i, 0x9e3779b1) >>> 0) % tableRows;
+  return ids;
+}
+
+/** Of a copy of a batch that takes `ms`: every byte is read and written. */
+export function gatherGigabytes(ms: number): number {
+  const [, rows, dim] = workload.gather;
+  return (2 * 4 * rows * dim) / ms / 1e6;
 }
 
 let state = 1;

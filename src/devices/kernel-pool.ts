@@ -1,40 +1,25 @@
-// Threads that compute one product together on the memory of a `Kernels`. It owns the threads,
-// their scratch and their command blocks, and how a product is split; the arithmetic is the
+// Threads that compute together on the memory of a `Kernels`. It owns the threads, their scratch
+// and their command blocks; how work is cut into tasks is in `tasks.ts`, the arithmetic is the
 // kernels' own.
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { FlotillaError, invalidOption, messageOf } from '../core/index.ts';
+import { assert, FlotillaError, invalidOption, messageOf } from '../core/index.ts';
 import { DEFAULT_POOL_THREADS, MAX_POOL_PENDING } from './defaults.ts';
-import { COMMAND, COMMAND_BYTES, OPERATION_SGEMM, OPERATION_STOP } from './pool-protocol.ts';
+import { COMMAND, COMMAND_BYTES, commandViews, OPERATIONS } from './pool-protocol.ts';
+import { productTasks } from './tasks.ts';
 import type { Kernels, Scratch, SgemmFlags } from './kernels.ts';
-import type { KernelWorkerData } from './pool-protocol.ts';
+import type { KernelWorkerData, Task } from './pool-protocol.ts';
 
 export interface KernelPoolOptions {
   /** Threads that compute; the caller's thread only waits. @default 2 */
   readonly threads?: number;
 }
 
-/** One product, as the arguments of `Kernels.sgemm`. */
-interface Product {
-  readonly flags: SgemmFlags;
-  readonly m: number;
-  readonly n: number;
-  readonly k: number;
-  readonly a: number;
-  readonly lda: number;
-  readonly b: number;
-  readonly ldb: number;
-  readonly c: number;
-  readonly ldc: number;
-}
-
-/** A part starts at a multiple of the microkernel's tile, so that no tile is computed in halves. */
-const TILE_ROWS = 6;
-const TILE_COLUMNS = 8;
-
-/** Splits products over threads; one product at a time, the others wait in order. */
+/** Runs the tasks of one call side by side; one call at a time, the others wait in order. */
 export class KernelPool {
   readonly threads: number;
+  /** Resolves with the reason when a thread ends that was not told to. */
+  readonly died: Promise<FlotillaError>;
   readonly #kernels: Kernels;
   readonly #workers: PoolThread[] = [];
   #tail: Promise<unknown> = Promise.resolve();
@@ -44,6 +29,9 @@ export class KernelPool {
   private constructor(kernels: Kernels, threads: number) {
     this.#kernels = kernels;
     this.threads = threads;
+    const { promise, resolve } = Promise.withResolvers<FlotillaError>();
+    this.died = promise;
+    for (let i = 0; i < threads; i++) this.#workers.push(new PoolThread(kernels, resolve));
   }
 
   /**
@@ -56,7 +44,6 @@ export class KernelPool {
       throw invalidOption('threads', 'a positive integer', threads);
     }
     const pool = new KernelPool(kernels, threads);
-    for (let i = 0; i < threads; i++) pool.#workers.push(new PoolThread(kernels));
     try {
       await Promise.all(pool.#workers.map((worker) => worker.ready));
     } catch (error) {
@@ -82,20 +69,29 @@ export class KernelPool {
     c: number,
     ldc: number,
   ): Promise<void> {
+    const product = { flags, m, n, k, a, lda, b, ldb, c, ldc };
+    return this.run(productTasks(product, this.threads)).then(() => undefined);
+  }
+
+  /**
+   * Runs tasks at once, at most one a thread; what each returned. Their operands may not change
+   * before it resolves. Raises `kernel_worker_died`, `kernel_pool_stopped`, `queue_full`.
+   */
+  run(tasks: readonly Task[]): Promise<number[]> {
+    assert(tasks.length <= this.threads, `${tasks.length} tasks for ${this.threads} threads`);
     if (this.#stopped !== undefined) {
       return Promise.reject(
         new FlotillaError('kernel_pool_stopped', 'the kernel pool was stopped'),
       );
     }
     if (this.#pending >= MAX_POOL_PENDING) {
-      const message = `${this.#pending} products wait for the kernel pool, which is its limit`;
+      const message = `${this.#pending} calls wait for the kernel pool, which is its limit`;
       return Promise.reject(
         new FlotillaError('queue_full', message, { details: { limit: MAX_POOL_PENDING } }),
       );
     }
     this.#pending++;
-    const product = { flags, m, n, k, a, lda, b, ldb, c, ldc };
-    const result = this.#tail.then(() => this.#compute(product)).finally(() => this.#pending--);
+    const result = this.#tail.then(() => this.#compute(tasks)).finally(() => this.#pending--);
     this.#tail = result.catch(() => {});
     return result;
   }
@@ -110,34 +106,24 @@ export class KernelPool {
     return this.#stopped;
   }
 
-  async #compute(product: Product): Promise<void> {
-    const parts = split(product, this.threads);
-    const results = await Promise.allSettled(
-      parts.map((part, i) => this.#workers[i]!.compute(part)),
-    );
-    const failed = results.find((result) => result.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
+  /** Ends the threads at once; what they compute and what waits is rejected. */
+  abandon(): Promise<void> {
+    const died = this.#workers.map((worker) => worker.stop(true));
+    this.#stopped ??= Promise.all(died).then(() => {
+      for (const worker of this.#workers) worker.freeBlocks(this.#kernels);
+    });
+    return this.#stopped;
   }
-}
 
-/** Cuts C into bands along its longer side. */
-function split(product: Product, threads: number): Product[] {
-  const { flags, m, n, a, lda, b, ldb, c } = product;
-  const byRows = m >= n;
-  const [size, tile] = byRows ? [m, TILE_ROWS] : [n, TILE_COLUMNS];
-  const band = Math.ceil(Math.ceil(size / threads) / tile) * tile;
-  const parts: Product[] = [];
-  for (let from = 0; from < size; from += band) {
-    const length = Math.min(band, size - from);
-    if (byRows) {
-      const start = a + 4 * from * (flags.transA ? 1 : lda);
-      parts.push({ ...product, m: length, a: start, c: c + 4 * from * product.ldc });
-    } else {
-      const start = b + 4 * from * (flags.transB ? ldb : 1);
-      parts.push({ ...product, n: length, b: start, c: c + 4 * from });
-    }
+  async #compute(tasks: readonly Task[]): Promise<number[]> {
+    const results = await Promise.allSettled(
+      tasks.map((task, i) => this.#workers[i]!.compute(task)),
+    );
+    return results.map((result) => {
+      if (result.status === 'rejected') throw result.reason;
+      return result.value;
+    });
   }
-  return parts;
 }
 
 /** One thread, seen from the pool's side. */
@@ -149,16 +135,20 @@ class PoolThread {
   readonly #worker: Worker;
   readonly #scratch: Scratch;
   readonly #commandPointer: number;
-  readonly #command: Int32Array;
+  readonly #words: Int32Array;
+  readonly #values: Float64Array;
   readonly #exited: Promise<void>;
   #reject: ((error: FlotillaError) => void) | undefined;
+  readonly #onDeath: (error: FlotillaError) => void;
   #stopping = false;
 
-  constructor(kernels: Kernels) {
+  constructor(kernels: Kernels, onDeath: (error: FlotillaError) => void) {
+    this.#onDeath = onDeath;
     this.#scratch = kernels.allocScratch();
     this.#commandPointer = kernels.alloc(COMMAND_BYTES);
-    this.#command = new Int32Array(kernels.memory.buffer, this.#commandPointer, COMMAND_BYTES / 4);
-    this.#command.fill(0);
+    const { words, values } = commandViews(kernels.memory, this.#commandPointer);
+    this.#words = words.fill(0);
+    this.#values = values.fill(0);
     // The compiled package has .js files where this one has .ts.
     const file = new URL('./kernel-worker.ts', import.meta.url);
     file.pathname = file.pathname.replace(/\.ts$/, extname(new URL(import.meta.url).pathname));
@@ -181,19 +171,19 @@ class PoolThread {
     });
   }
 
-  async compute(product: Product): Promise<void> {
+  async compute({ operation, args }: Task): Promise<number> {
     if (this.death !== undefined) throw this.death;
-    const { flags, m, n, k, a, lda, b, ldb, c, ldc } = product;
-    const switches = [flags.transA, flags.transB, flags.accumulate].map(Number);
-    this.#command.set([...switches, m, n, k, a, lda, b, ldb, c, ldc], COMMAND.arguments);
-    const before = Atomics.load(this.#command, COMMAND.completed);
-    this.#request(OPERATION_SGEMM);
+    this.#words[COMMAND.argumentCount] = args.length;
+    this.#values.set(args, 1);
+    const before = Atomics.load(this.#words, COMMAND.completed);
+    this.#request(operation);
     await new Promise<void>((resolve, reject) => {
       this.#reject = reject;
-      const { async, value } = Atomics.waitAsync(this.#command, COMMAND.completed, before);
+      const { async, value } = Atomics.waitAsync(this.#words, COMMAND.completed, before);
       if (async) void value.then(() => resolve());
       else resolve();
     });
+    return this.#values[0]!;
   }
 
   /**
@@ -202,8 +192,13 @@ class PoolThread {
    */
   async stop(hard: boolean): Promise<void> {
     this.#stopping = true;
-    if (hard) await this.#worker.terminate();
-    else this.#request(OPERATION_STOP);
+    if (hard) {
+      this.death ??= new FlotillaError('kernel_pool_stopped', 'the kernel pool was stopped');
+      this.#reject?.(this.death);
+      await this.#worker.terminate();
+    } else {
+      this.#request('stop');
+    }
     await this.#exited;
   }
 
@@ -212,10 +207,10 @@ class PoolThread {
     kernels.free(this.#commandPointer);
   }
 
-  #request(operation: number): void {
-    this.#command[COMMAND.operation] = operation;
-    Atomics.add(this.#command, COMMAND.requested, 1);
-    Atomics.notify(this.#command, COMMAND.requested);
+  #request(operation: (typeof OPERATIONS)[number]): void {
+    this.#words[COMMAND.operation] = OPERATIONS.indexOf(operation);
+    Atomics.add(this.#words, COMMAND.requested, 1);
+    Atomics.notify(this.#words, COMMAND.requested);
   }
 
   #die(cause: unknown): void {
@@ -225,5 +220,6 @@ class PoolThread {
       { cause },
     );
     this.#reject?.(this.death);
+    this.#onDeath(this.death);
   }
 }

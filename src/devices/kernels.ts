@@ -11,6 +11,7 @@ import {
 } from './defaults.ts';
 import { instantiateKernels } from './module.ts';
 import type { KernelExports } from './module.ts';
+import type { Task } from './pool-protocol.ts';
 
 export interface KernelsOptions {
   /** Memory to start with. @default 16 MiB */
@@ -149,6 +150,13 @@ export class Kernels {
     const add = flags.accumulate ? 1 : 0;
     const { pointer } = this.scratch;
     this.#wasm.sgemm(transA, transB, add, m, n, k, a, lda, b, ldb, c, ldc, pointer);
+  }
+
+  /** Runs a kernel by name; what it returns, or 0. */
+  invoke({ operation, args }: Task): number {
+    const kernel = this.#wasm[operation] as (...args: readonly number[]) => number | undefined;
+    const scratch = operation === 'sgemm' ? [this.scratch.pointer] : [];
+    return kernel(...args, ...scratch) ?? 0;
   }
 
   /** Σ x[i]·y[i] over n floats. */

@@ -28,6 +28,51 @@ export interface KernelExports {
   scal(n: number, alpha: number, x: number): void;
   gather(rows: number, dim: number, sources: number, target: number): void;
   scatterAdd(rows: number, dim: number, source: number, targets: number): void;
+  dotChunks(n: number, chunk: number, x: number, y: number, partials: number): void;
+  gatherIds(rows: number, dim: number, table: number, ids: number, target: number): void;
+  scatterAddIds(
+    rows: number,
+    dim: number,
+    ld: number,
+    source: number,
+    ids: number,
+    table: number,
+  ): void;
+  firstOutside(rows: number, ids: number, limit: number): number;
+  firstRepeated(rows: number, ids: number, seen: number): number;
+  adagradIds(
+    rows: number,
+    dim: number,
+    params: number,
+    states: number,
+    ids: number,
+    gradients: number,
+    rate: number,
+    epsilon: number,
+  ): void;
+  adagradDense(
+    n: number,
+    params: number,
+    states: number,
+    gradients: number,
+    rate: number,
+    epsilon: number,
+  ): void;
+  softmaxCrossEntropyRows(
+    rows: number,
+    n: number,
+    scores: number,
+    positives: number,
+    losses: number,
+    scale: number,
+  ): void;
+  float16ToFloat32: ConvertKernel;
+  float32ToFloat16: ConvertKernel;
+  int32ToFloat32: ConvertKernel;
+  float32ToInt32: ConvertKernel;
+  uint8ToFloat32: ConvertKernel;
+  float32ToUint8: ConvertKernel;
+  zero(bytes: number, target: number): void;
   adagrad: AdagradKernel;
   adagradRowWise: AdagradKernel;
   complexMultiply(rows: number, dim: number, a: number, b: number, out: number): void;
@@ -51,6 +96,8 @@ export interface KernelExports {
     equal: number,
   ): void;
 }
+
+type ConvertKernel = (n: number, source: number, target: number) => void;
 
 type AdagradKernel = (
   rows: number,

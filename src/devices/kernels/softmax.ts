@@ -122,6 +122,26 @@ function exponentials(n: usize, s: usize, most: f32): f64 {
 }
 
 /**
+ * One row: scores and the positive become d(loss)/d(score) · scale; returns the loss. All masked: no
+ * loss, no gradient.
+ */
+function crossEntropy(n: usize, scores: usize, positive: usize, scale: f32): f64 {
+  const own = load<f32>(positive);
+  const most = maximum(n, scores, own);
+  if (most == -f32(Infinity)) {
+    memory.fill(scores, 0, n << 2);
+    store<f32>(positive, 0);
+    return 0;
+  }
+  const others = exponentials(n, scores, most);
+  const sum = others + (expOne(own - most) as f64);
+  // p − 1 = −(the others' share): no cancellation when p is close to 1.
+  store<f32>(positive, (-(others / sum) * (scale as f64)) as f32);
+  scal(n, ((scale as f64) / sum) as f32, scores);
+  return log(sum) - ((own as f64) - (most as f64));
+}
+
+/**
  * Softmax over [positive | n negatives] of each row. Scores and positives become d(loss)/d(score) ·
  * scale, with loss = −log p(positive); returns the sum of the losses, without the scale. A score of
  * −Infinity is masked: its gradient is 0. A row in which all is masked has no loss and no gradient.
@@ -137,22 +157,22 @@ export function softmaxCrossEntropy(
 ): f64 {
   let loss: f64 = 0;
   for (let row: usize = 0; row < rows; row++) {
-    const s = scores + row * (ld << 2);
-    const at = positives + (row << 2);
-    const positive = load<f32>(at);
-    const most = maximum(n, s, positive);
-    if (most == -f32(Infinity)) {
-      memory.fill(s, 0, n << 2);
-      store<f32>(at, 0);
-      continue;
-    }
-    const own = expOne(positive - most);
-    const others = exponentials(n, s, most);
-    const sum = others + (own as f64);
-    loss += log(sum) - ((positive as f64) - (most as f64));
-    // p − 1 = −(the others' share): no cancellation when p is close to 1.
-    store<f32>(at, (-(others / sum) * (scale as f64)) as f32);
-    scal(n, ((scale as f64) / sum) as f32, s);
+    loss += crossEntropy(n, scores + row * (ld << 2), positives + (row << 2), scale);
   }
   return loss;
+}
+
+/** The same over rows that lie one after the other, with the loss of each row in `losses`. */
+export function softmaxCrossEntropyRows(
+  rows: usize,
+  n: usize,
+  scores: usize,
+  positives: usize,
+  losses: usize,
+  scale: f32,
+): void {
+  for (let row: usize = 0; row < rows; row++) {
+    const at = row << 2;
+    store<f32>(losses + at, crossEntropy(n, scores + row * (n << 2), positives + at, scale) as f32);
+  }
 }

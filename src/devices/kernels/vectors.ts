@@ -35,6 +35,14 @@ export function dot(n: usize, x: usize, y: usize): f32 {
   return sum;
 }
 
+/** partials[i] = the dot product of the i-th run of `chunk` floats; the last run may be shorter. */
+export function dotChunks(n: usize, chunk: usize, x: usize, y: usize, partials: usize): void {
+  for (let i: usize = 0; i < n; i += chunk) {
+    store<f32>(partials, dot(min(chunk, n - i), x + (i << 2), y + (i << 2)));
+    partials += 4;
+  }
+}
+
 /** y += alpha · x */
 export function axpy(n: usize, alpha: f32, x: usize, y: usize): void {
   const factor = f32x4.splat(alpha);
