@@ -84,7 +84,7 @@ test('a frozen etcd: the holder fences itself, and there is one holder again', {
   let ended = 0;
   for (const each of elections) each.onChange((term) => (term === undefined ? ended++ : 0));
   const frozenAt = performance.now();
-  servers.freeze();
+  await servers.freeze();
   await until('the fence', () => holders().length === 0);
   const fencedMs = performance.now() - frozenAt;
   assert.ok(fencedMs <= 0.6 * ttlMs + 500, `fenced after ${fencedMs} ms`);

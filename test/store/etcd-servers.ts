@@ -135,8 +135,11 @@ export class EtcdServers {
     await this.ready();
   }
 
-  freeze(index = 0): void {
-    this.#members[index]!.child!.kill('SIGSTOP');
+  /** Resolves once all of its threads have stopped: until then it still answers. */
+  async freeze(index = 0): Promise<void> {
+    const { pid } = this.#members[index]!.child!;
+    process.kill(pid!, 'SIGSTOP');
+    while (!hasStopped(pid!)) await new Promise((resolve) => setImmediate(resolve));
   }
 
   thaw(index = 0): void {
@@ -179,4 +182,13 @@ export class EtcdServers {
     child.once('exit', () => running.delete(child));
     member.child = child;
   }
+}
+
+/** By the state of each of its threads in `/proc`. */
+function hasStopped(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`;
+  return fs.readdirSync(tasks).every((task) => {
+    const stat = fs.readFileSync(`${tasks}/${task}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');
+  });
 }

@@ -104,7 +104,7 @@ function realEtcd(): void {
     const seen = collector();
     const { revision } = await put(store, 'a');
     await store.watch('', revision, seen.onEvent);
-    servers.freeze();
+    await servers.freeze();
     t.after(() => servers.thaw());
     const unavailable = { code: 'store_unavailable' };
     await assert.rejects(store.get('a'), unavailable);
