@@ -23,6 +23,7 @@ import type { Argument } from 'commander';
 import type { NodeFlags } from './command-node.ts';
 import type { AuthorityFlags, TokenFlags, TokenListFlags } from './command-token.ts';
 import type { DrainFlags } from './commands-members.ts';
+import type { ShardsFlags } from './commands-shards.ts';
 import type { TopFlags } from './command-top.ts';
 import type { TrainFlags } from './command-train.ts';
 import type { UpFlags } from './command-up.ts';
@@ -223,6 +224,21 @@ function addMemberCommands(program: Command, context: CliContext): void {
   members.action(async (options: ClientFlags) => {
     const { runMembers } = await import('./commands-members.ts');
     await runMembers(context, options);
+  });
+
+  const shards = addCommand(program, 'shards', 'show who owns the shards of entities')
+    .argument('[type]', 'only of this type')
+    .option('--all', 'every shard, with its epoch and state');
+  addClientOptions(shards).addHelpText(
+    'after',
+    examples([
+      ['flotilla shards', 'how many each node has'],
+      ['flotilla shards counter --all', 'one by one'],
+    ]),
+  );
+  shards.action(async (type: string | undefined, options: ShardsFlags) => {
+    const { runShards } = await import('./commands-shards.ts');
+    await runShards(context, type, options);
   });
 
   const drain = addCommand(program, 'drain', 'take a node out of routing; it goes on running')

@@ -148,6 +148,8 @@ export interface GatewayComponents {
   readonly coordinator: CoordinatorView;
   /** What `GET /cluster` shows of the tables. */
   readonly tables?: () => Promise<readonly unknown[]>;
+  /** What `GET /cluster/shards` shows: every shard with its owner. */
+  readonly shards?: () => Promise<readonly unknown[]>;
   readonly laneCounters?: () => readonly LaneCounters[];
   /** Of a node whose peers speak QUIC. */
   readonly quicCounters?: QuicCounters;

@@ -36,6 +36,11 @@ export function registerClusterRoutes(
     models: await models.list(),
   }));
 
+  app.get('/cluster/shards', async () => ({
+    self: coordinator.nodeId,
+    shards: (await components.shards?.()) ?? [],
+  }));
+
   app.get('/cluster/route', async ({ query }) => {
     const { key } = parseRequest(routeSchema, query, 'query');
     const { node: id, owner, cap, candidates } = coordinator.explain(key);

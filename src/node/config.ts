@@ -180,6 +180,7 @@ export function layoutOf(dataDir: string) {
     members: path.join(dataDir, 'members.json'),
     identity: path.join(dataDir, 'identity'),
     store: path.join(dataDir, 'store.sqlite'),
+    journal: path.join(dataDir, 'entities.journal'),
     tables: path.join(dataDir, 'tables'),
     log: path.join(dataDir, 'node.log'),
   };

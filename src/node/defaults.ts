@@ -11,6 +11,8 @@ export const NODE_DEFAULTS = {
   etcdPrefixDigits: 16,
   /** How long another node may take to drain or to begin to leave. */
   memberTimeoutMs: 10_000,
+  /** How long a leaving node's entities may take to move to others. */
+  drainTimeoutMs: 30_000,
   /** Addresses of members that are kept for the next start. */
   knownMembers: 16,
   /** They are written this long after a change, so that many changes are written once. */

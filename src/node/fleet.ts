@@ -6,6 +6,13 @@ import { parseConfig } from './config.ts';
 import { DirectoryLock } from './directory-lock.ts';
 import { startNode } from './start-node.ts';
 import type { Coordinator, NodeInfo, RouteExplanation } from '../cluster/index.ts';
+import type {
+  AnyEntityType,
+  EntityHandlers,
+  EntityReference,
+  EntityType,
+  Sharding,
+} from '../sharding/index.ts';
 import type { Table, TableService, TableSpec } from '../tables/index.ts';
 import type { Models, Trainer } from '../training/index.ts';
 import type { NodeConfig, NodeConfigInput } from './config.ts';
@@ -13,12 +20,15 @@ import type { NodeEnd, StartedNode } from './start-node.ts';
 
 const clock = systemClock;
 
+type EntityTypeLike = { readonly name: string; readonly handlers: object };
+
 /**
  * A running node and its view of the fleet. Make one with `found` or `join`; end it with `stop`.
  */
 export class Fleet implements AsyncDisposable {
   readonly name: string;
   readonly coordinator: Coordinator;
+  readonly sharding: Sharding;
   readonly tables: TableService;
   readonly models: Models;
   readonly trainer: Trainer;
@@ -30,6 +40,7 @@ export class Fleet implements AsyncDisposable {
     this.#lock = lock;
     this.name = node.coordinator.nodeId;
     this.coordinator = node.coordinator;
+    this.sharding = node.sharding;
     this.tables = node.tables;
     this.models = node.models;
     this.trainer = node.trainer;
@@ -104,6 +115,25 @@ export class Fleet implements AsyncDisposable {
   /** Every member, the unhealthy ones included, by name. */
   members(): NodeInfo[] {
     return this.coordinator.registry.allNodes();
+  }
+
+  /**
+   * Has this node host entities of `types` from now on; every node that is to host them says so,
+   * with the same definition. Errors: `type_conflict`.
+   */
+  host(...types: readonly EntityTypeLike[]): void {
+    for (const type of types) this.sharding.register(type as unknown as AnyEntityType);
+  }
+
+  /**
+   * One entity, wherever it lives: made when it is first asked, owned by one node at a time. Has
+   * this node host the type, as `host` does. Errors: `entity_id_invalid`, `type_conflict`.
+   */
+  entity<S extends object, H extends EntityHandlers<S>>(
+    type: EntityType<S, H>,
+    id: string,
+  ): EntityReference<H> {
+    return this.sharding.entity(type, id);
   }
 
   /**

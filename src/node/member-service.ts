@@ -5,6 +5,7 @@ import { NODE_DEFAULTS } from './defaults.ts';
 import type { Cluster, Coordinator, Member } from '../cluster/index.ts';
 import type { MemberControl, MemberInfo } from '../gateway/index.ts';
 import type { RpcHost } from '../peer/index.ts';
+import type { Sharding } from '../sharding/index.ts';
 
 /** Procedures. */
 const DRAIN = 'node.drain';
@@ -14,6 +15,7 @@ export interface MemberServiceComponents {
   readonly host: Pick<RpcHost, 'call' | 'handle'>;
   readonly cluster: Pick<Cluster, 'members' | 'member' | 'drain' | 'undrain'>;
   readonly coordinator: Pick<Coordinator, 'registry'>;
+  readonly sharding: Pick<Sharding, 'drain' | 'undrain'>;
   /** Begins to leave, after the answer. */
   readonly leave: () => void;
 }
@@ -26,10 +28,15 @@ export class MemberService implements MemberControl {
   }
 
   start(): void {
-    const { host, cluster, leave } = this.#components;
+    const { host, cluster, sharding, leave } = this.#components;
     host.handle(DRAIN, ({ body }) => {
-      if ((body as { cancel?: unknown } | null)?.cancel === true) cluster.undrain();
-      else cluster.drain();
+      if ((body as { cancel?: unknown } | null)?.cancel === true) {
+        cluster.undrain();
+        sharding.undrain();
+      } else {
+        cluster.drain();
+        void sharding.drain(NODE_DEFAULTS.drainTimeoutMs);
+      }
       return { body: {} };
     });
     host.handle(LEAVE, () => {

@@ -6,6 +6,7 @@ import { NodeEngines } from './engines.ts';
 import { shareLoad } from './share-load.ts';
 import type { LaneCounters, QuicCounters } from '../gateway/index.ts';
 import type { Peer } from '../peer/index.ts';
+import type { Sharding } from '../sharding/index.ts';
 import type { TableService } from '../tables/index.ts';
 import type { Models, Trainer } from '../training/index.ts';
 import type { NodeConfig } from './config.ts';
@@ -14,6 +15,7 @@ import type { KeyService } from './key-service.ts';
 import type { MemberService } from './member-service.ts';
 
 export interface ServingParts extends NodeEnginesComponents {
+  readonly sharding: Sharding;
   readonly tables: TableService;
   readonly models: Models;
   readonly trainer: Trainer;
@@ -49,7 +51,7 @@ async function startGateway(
   parts: ServingParts & { readonly engines: NodeEngines },
   stack: AsyncDisposableStack,
 ): Promise<{ gateway: Gateway; address: string; url: string } | undefined> {
-  const { tables, engines, host, cluster: _, quicCounters, ...shared } = parts;
+  const { sharding, tables, engines, host, cluster: _, quicCounters, ...shared } = parts;
   const { stopTimeoutMs } = { ...GATEWAY_DEFAULTS, ...config.http };
   if (config.http === false) {
     stack.defer(() => engines.retire(stopTimeoutMs));
@@ -60,6 +62,7 @@ async function startGateway(
     ...(quicCounters !== undefined && { quicCounters }),
     engines: engines.view(config.http.routing),
     tables: () => tables.list(),
+    shards: () => sharding.describe(),
     laneCounters: () => host.peers().flatMap(laneCountersOf),
   };
   const { tls, tracing: _tracing, ...options } = config.http;

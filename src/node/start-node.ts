@@ -18,9 +18,11 @@ import { createLogger } from './log.ts';
 import { openStore } from './open-store.ts';
 import { MemberService } from './member-service.ts';
 import { serve } from './serve.ts';
+import { startSharding } from './start-sharding.ts';
 import type { Logger, Prng } from '../core/index.ts';
 import type { MemberMetadata } from '../cluster/index.ts';
 import type { QuicCounters } from '../gateway/index.ts';
+import type { Sharding } from '../sharding/index.ts';
 import type { Store } from '../store/index.ts';
 import type { NodeConfig } from './config.ts';
 import type { NodeIdentity } from './identity-service.ts';
@@ -35,6 +37,7 @@ export interface StartedNode {
   readonly address: string;
   readonly httpUrl: string | undefined;
   readonly coordinator: Coordinator;
+  readonly sharding: Sharding;
   readonly tables: TableService;
   readonly models: Models;
   readonly trainer: Trainer;
@@ -67,21 +70,12 @@ async function startParts(
   const trust = new IdentityService({ ...identity, directory: keys, clock, prng, log });
   stack.defer(() => trust.stop());
   const { host, address, quicCounters } = await startPeers(config, trust, { log, stack });
-  const coordinator = new Coordinator(
-    { clock },
-    {
-      nodeId: config.name,
-      bindAddr: address,
-      routing: { selector: createSelector(config.balanceBy) },
-    },
-  );
+  const routing = { selector: createSelector(config.balanceBy) };
+  const place = { nodeId: config.name, bindAddr: address };
+  const coordinator = new Coordinator({ clock }, { ...place, routing });
   const cluster = createCluster(config, { host, coordinator, prng, log, address, identity });
   const end = Promise.withResolvers<NodeEnd>();
   void trust.revoked.then(() => end.resolve('revoked'));
-  // `stop` says good-bye, when nothing is under way any more: others cut off who has left.
-  const leave = () => cluster.drainOut().finally(() => end.resolve('left'));
-  const members = new MemberService({ host, cluster, coordinator, leave: () => void leave() });
-  members.start();
   const founding = identity.authority !== undefined;
   const { caPem } = identity.credentials;
   const own = await openStore(config, { host, caPem, founding });
@@ -94,6 +88,22 @@ async function startParts(
   stack.defer(() => apiKeys.stop());
   const keysTried = apiKeys.start();
 
+  const sharding = await startSharding(config, {
+    ...{ host, cluster, coordinator, store, clock, prng, log, stack },
+    founding,
+  });
+  // Entities leave while requests are still led here; what comes late is sent on.
+  const leave = async () => {
+    await sharding.drain(NODE_DEFAULTS.drainTimeoutMs);
+    // `stop` says good-bye, when nothing is under way any more: others cut off who has left.
+    await cluster.drainOut().finally(() => end.resolve('left'));
+  };
+  const members = new MemberService({
+    ...{ host, cluster, coordinator, sharding },
+    leave: () => void leave(),
+  });
+  members.start();
+
   const kernels = await Kernels.create({ maxBytes: NODE_DEFAULTS.kernelMemoryBytes });
   const { tables: directory } = layoutOf(config.dataDir);
   const tables = new TableService({ host, coordinator, store, kernels, clock, log }, { directory });
@@ -104,10 +114,13 @@ async function startParts(
   stack.defer(() => trainer.stop());
   const models = new Models({ tables, store });
 
-  const parts = { coordinator, tables, models, trainer };
+  const parts = { coordinator, sharding, tables, models, trainer };
   await keysTried;
   const network = { host, cluster, coordinator, clock, prng, log };
-  const serving = { ...network, tables, models, trainer, members, keys: apiKeys, quicCounters };
+  const serving = {
+    ...{ ...network, sharding, tables, models, trainer, members },
+    ...{ keys: apiKeys, quicCounters },
+  };
   const httpUrl = await serve(config, serving, stack);
   // While it stops, new requests go elsewhere.
   stack.defer(() => cluster.drain());

@@ -1,0 +1,33 @@
+// One shard at its owner: the epoch that it runs at, how far a handoff is, its entities.
+import type { EntityCell } from './entity-cell.ts';
+import type { Incoming } from './outgoing.ts';
+import type { Session } from './shard-table.ts';
+
+export type ShardPhase =
+  /** Granted; what it needs before it runs is on the way. Messages wait here. */
+  | 'opening'
+  | 'running'
+  /** Frozen; handlers that run come to their end. Messages are refused, from here on. */
+  | 'draining'
+  /** What it holds is on the way to its next owner. */
+  | 'handing'
+  /** That has it. */
+  | 'released';
+
+export class HostedShard {
+  readonly number: number;
+  epoch: number;
+  phase: ShardPhase = 'opening';
+  readonly cells = new Map<string, EntityCell>();
+  /** Cells with a handler that runs. */
+  busy = 0;
+  /** Messages that came while it was opening. */
+  parked: Incoming[] = [];
+  /** Where a handoff takes it. */
+  target: Session | undefined;
+
+  constructor(number: number, epoch: number) {
+    this.number = number;
+    this.epoch = epoch;
+  }
+}

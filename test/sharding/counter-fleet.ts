@@ -1,0 +1,71 @@
+// Starts the processes of fleet.test.ts and speaks to them.
+import { fork } from 'node:child_process';
+import path from 'node:path';
+import { flotilla } from '../cli/run-cli.ts';
+import type { ChildProcess } from 'node:child_process';
+import type { Command } from './counter-node.ts';
+
+const PROGRAM = path.join(import.meta.dirname, 'counter-node.ts');
+
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+/** One node, as its own process. */
+export class CounterNode {
+  readonly name: string;
+  readonly address: string;
+  readonly exited: Promise<number | null>;
+  readonly #child: ChildProcess;
+  readonly #waiting = new Map<number, Waiting>();
+  #next = 0;
+
+  private constructor(name: string, address: string, child: ChildProcess) {
+    this.name = name;
+    this.address = address;
+    this.#child = child;
+    this.exited = new Promise((resolve) => {
+      child.once('exit', (code) => {
+        resolve(code);
+        for (const { reject } of this.#waiting.values())
+          reject(new Error(`${name} ended: ${code}`));
+      });
+    });
+    child.on('message', ({ id, value, error }: { id: number; value: unknown; error?: string }) => {
+      const waiting = this.#waiting.get(id);
+      this.#waiting.delete(id);
+      if (error === undefined) waiting?.resolve(value);
+      else waiting?.reject(new Error(`${name}: ${error}`));
+    });
+  }
+
+  /** Founds a fleet, or joins that of `seed`. */
+  static async start(folder: string, name: string, seed?: CounterNode): Promise<CounterNode> {
+    const args = [name, path.join(folder, name)];
+    if (seed !== undefined) {
+      const founder = path.join(folder, seed.name);
+      const { stdout } = await flotilla(['token', '--data-dir', founder]);
+      args.push(seed.address, stdout.trim());
+    }
+    const child = fork(PROGRAM, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const address = await new Promise<string>((resolve, reject) => {
+      child.once('message', ({ ready }: { ready: string }) => resolve(ready));
+      child.once('exit', (code) => reject(new Error(`${name} ended with ${code} at its start`)));
+    });
+    return new CounterNode(name, address, child);
+  }
+
+  run<T>(command: Command): Promise<T> {
+    const id = this.#next++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+      this.#child.send({ id, command });
+    });
+  }
+
+  kill(): Promise<number | null> {
+    this.#child.kill('SIGKILL');
+    return this.exited;
+  }
+}

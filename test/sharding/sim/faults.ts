@@ -1,0 +1,205 @@
+// What goes wrong, when and for how long, drawn from the seed; in a calm history only what an
+// operator does on purpose.
+import type { Prng } from '../../../src/core/index.ts';
+import type { StoreServer } from '../../sim/store-server.ts';
+import type { World } from '../../sim/world.ts';
+import type { Machine, SimFleet } from './fleet.ts';
+import type { Plan } from './plan.ts';
+import type { Wires } from './wires.ts';
+
+export interface FaultComponents {
+  readonly world: World;
+  readonly wires: Wires;
+  readonly server: StoreServer;
+  readonly fleet: SimFleet;
+}
+
+export class Faults {
+  readonly #components: FaultComponents;
+  readonly #plan: Plan;
+  readonly #prng: Prng;
+  readonly #running = new Set<() => void>();
+  count = 0;
+  #ended = false;
+
+  constructor(components: FaultComponents, plan: Plan) {
+    this.#components = components;
+    this.#plan = plan;
+    this.#prng = components.world.prng(5);
+  }
+
+  start(): void {
+    const { world, fleet } = this.#components;
+    for (const machine of fleet.machines) {
+      world.at(2_000 * this.#prng.next(), undefined, () => fleet.start(machine));
+    }
+    this.#next();
+  }
+
+  /** A step of a handoff: somebody may crash exactly here. */
+  step(node: string): void {
+    const { world, fleet } = this.#components;
+    if (this.#ended || this.#prng.next() >= this.#plan.crashAtStep) return;
+    const own = fleet.machines.find(({ name }) => name === node)!;
+    const machine = this.#prng.int(2) === 0 ? own : this.#machine();
+    this.count++;
+    // Before anything else happens, or right after what happens now.
+    world.at(this.#prng.int(2) * this.#prng.next() * 3, undefined, () => {
+      if (!this.#ended) this.#crash(machine);
+    });
+  }
+
+  heal(): void {
+    const { world, fleet, wires } = this.#components;
+    this.#ended = true;
+    world.trace.add(world.now, 'heal');
+    for (const end of [...this.#running]) end();
+    Object.assign(this.#plan.store, { failure: 0, late: 0 });
+    Object.assign(this.#plan.journal, { failure: 0, late: 0 });
+    wires.conditions.late = 0;
+    for (const machine of fleet.machines) fleet.start(machine);
+  }
+
+  #next(): void {
+    const { world } = this.#components;
+    const gapMs = -this.#plan.faultEveryMs * Math.log(1 - this.#prng.next());
+    world.at(gapMs, undefined, () => {
+      if (this.#ended) return;
+      this.count++;
+      this.#inject();
+      this.#next();
+    });
+  }
+
+  #inject(): void {
+    const operator = [() => this.#leave(), () => this.#drain()];
+    const accidents = [
+      () => this.#crash(this.#machine()),
+      () => this.#crash(this.#machine()),
+      () => this.#pause(),
+      () => this.#pause(),
+      () => this.#partition(),
+      () => this.#storePath(),
+      () => this.#storeHang(),
+      () => this.#reset(),
+    ];
+    const kinds = this.#plan.calm ? operator : [...operator, ...accidents];
+    kinds[this.#prng.int(kinds.length)]!();
+  }
+
+  #crash(machine: Machine): void {
+    const { fleet } = this.#components;
+    fleet.crash(machine, this.#prng.int(2) === 0);
+    this.#comeBack(machine);
+  }
+
+  #leave(): void {
+    const { fleet } = this.#components;
+    // Somebody must be there to take what it has.
+    if (fleet.running().filter(({ life }) => !life.leaving).length < 2) return;
+    const machine = this.#machine();
+    fleet.leave(machine);
+    this.#comeBack(machine);
+  }
+
+  #drain(): void {
+    const { world, fleet } = this.#components;
+    const { life, name } = this.#machine();
+    if (life === undefined || life.leaving || fleet.running().length < 2) return;
+    world.at(0, life.process, () => void life.sharding.drain(1));
+    this.#during(this.#lengthMs(200, 4_000), `drain ${name}`, () => {
+      world.at(0, life.process, () => {
+        if (!life.leaving) life.sharding.undrain();
+      });
+    });
+  }
+
+  #pause(): void {
+    const { world, fleet } = this.#components;
+    const lives = fleet.running();
+    const life = lives[this.#prng.int(Math.max(1, lives.length))]?.life;
+    if (life === undefined || life.process.paused) return;
+    world.pause(life.process);
+    const lengthMs = this.#lengthMs(100, 3 * this.#plan.ttlMs);
+    this.#during(lengthMs, `pause ${life.process.name}`, () => {
+      life.resumedMs = life.clock.now();
+      world.resume(life.process);
+    });
+  }
+
+  #partition(): void {
+    const { wires, fleet } = this.#components;
+    const side = fleet.machines.map(() => this.#prng.int(2));
+    const ways = fleet.machines.flatMap((a, i) =>
+      fleet.machines.filter((_, j) => side[i] !== side[j]).map((b) => [a.name, b.name] as const),
+    );
+    const oneWay = this.#prng.int(2) === 0 ? ways.filter(([from]) => from === ways[0]?.[0]) : ways;
+    for (const [from, to] of oneWay) wires.block(from, to);
+    this.#during(this.#lengthMs(200, 5_000), `partition ${side.join('')}`, () => {
+      for (const [from, to] of oneWay) wires.unblock(from, to);
+    });
+  }
+
+  #storePath(): void {
+    const { path, name, life } = this.#machine();
+    const shape = this.#prng.int(3);
+    if (path.requestsLost || path.answersLost) return;
+    path.requestsLost = shape !== 1;
+    path.answersLost = shape !== 0;
+    this.#during(this.#lengthMs(200, 5_000), `store-path ${shape} ${name}`, () => {
+      path.requestsLost = false;
+      path.answersLost = false;
+      if (life?.process.alive) life.store.disconnect();
+    });
+  }
+
+  #storeHang(): void {
+    const { world, server } = this.#components;
+    const durationMs = this.#lengthMs(100, this.#plan.ttlMs);
+    world.trace.add(world.now, 'store-hang', Math.round(durationMs));
+    server.hang(durationMs, this.#prng.int(2) === 0);
+  }
+
+  #reset(): void {
+    const { world, fleet } = this.#components;
+    const lives = fleet.running();
+    const life = lives[this.#prng.int(Math.max(1, lives.length))]?.life;
+    const linked = life?.host.linked() ?? [];
+    if (life === undefined || linked.length === 0) return;
+    const other = linked[this.#prng.int(linked.length)]!;
+    world.trace.add(world.now, 'reset', life.process.name, other);
+    world.at(0, life.process, () => life.host.break(other));
+  }
+
+  #comeBack(machine: Machine): void {
+    const { world, fleet } = this.#components;
+    const again = () => {
+      if (this.#ended) return;
+      fleet.start(machine);
+      if (machine.life?.leaving === true) world.at(500, undefined, again);
+    };
+    world.at(this.#lengthMs(20, 5_000), undefined, again);
+  }
+
+  #during(durationMs: number, what: string, end: () => void): void {
+    const { world } = this.#components;
+    world.trace.add(world.now, what, Math.round(durationMs));
+    const once = () => {
+      if (!this.#running.delete(once)) return;
+      world.trace.add(world.now, 'end of', what);
+      end();
+    };
+    this.#running.add(once);
+    world.at(durationMs, undefined, once);
+  }
+
+  #machine(): Machine {
+    const { machines } = this.#components.fleet;
+    return machines[this.#prng.int(machines.length)]!;
+  }
+
+  /** Short ones are as likely as long ones: uniform in the logarithm. */
+  #lengthMs(least: number, most: number): number {
+    return least * (most / least) ** this.#prng.next();
+  }
+}

@@ -1,0 +1,292 @@
+// The nodes of a simulated fleet: each life runs the real sharding service with two types, and two
+// clients that ask and tell entities of both.
+import { hasCode, messageOf, silentLogger, sleep } from '../../../src/core/index.ts';
+import { decodeTable } from '../../../src/sharding/shard-table.ts';
+import { defineEntity, Sharding } from '../../../src/sharding/index.ts';
+import { StoreClient } from '../../sim/store-client.ts';
+import { ProcessClock } from '../../sim/world.ts';
+import { JournalClient } from './journal.ts';
+import { driftOf } from './plan.ts';
+import { WireHost } from './wires.ts';
+import type { Clock, Logger, Prng } from '../../../src/core/index.ts';
+import type { EntityContext, EntityType } from '../../../src/sharding/index.ts';
+import type { StorePath } from '../../sim/store-client.ts';
+import type { StoreServer } from '../../sim/store-server.ts';
+import type { Process, Timekeeping, World } from '../../sim/world.ts';
+import type { JournalServer } from './journal.ts';
+import type { Judge } from './judge.ts';
+import type { Plan } from './plan.ts';
+import type { Wires } from './wires.ts';
+
+export interface FleetComponents {
+  readonly world: World;
+  readonly wires: Wires;
+  readonly server: StoreServer;
+  readonly journal: JournalServer;
+  readonly judge: Judge;
+  /** Something happened in a handoff. */
+  readonly onStep: (node: string, step: string) => void;
+}
+
+export interface Machine {
+  readonly name: string;
+  readonly keeping: Timekeeping;
+  readonly path: StorePath;
+  life: Life | undefined;
+}
+
+export interface Life {
+  readonly process: Process;
+  readonly host: WireHost;
+  readonly clock: Clock;
+  readonly store: StoreClient;
+  readonly sharding: Sharding;
+  readonly types: readonly EntityType<Ledger, LedgerHandlers>[];
+  leaving: boolean;
+  /** On its clock, when it was held up last. */
+  resumedMs: number;
+}
+
+/** What an entity remembers: the messages that it has handled. */
+export interface Ledger {
+  readonly seen: number[];
+}
+
+type LedgerHandlers = {
+  readonly note: (
+    state: Ledger,
+    number: number,
+    context: EntityContext,
+  ) => Promise<number> | number;
+};
+
+export const TYPES = ['plain', 'kept'] as const;
+const ENTITIES = 10;
+const ASK_TIMEOUTS_MS = [400, 3_000, 9_000];
+const STEPS = ['frozen', 'handed', 'table written'];
+
+export class SimFleet {
+  readonly machines: readonly Machine[];
+  readonly lives: Life[] = [];
+  readonly #components: FleetComponents;
+  readonly #plan: Plan;
+  readonly #prng: Prng;
+  readonly #sequences = new Map<string, number>();
+  #count = 0;
+  quiet = false;
+
+  constructor(components: FleetComponents, plan: Plan) {
+    this.#components = components;
+    this.#plan = plan;
+    this.#prng = components.world.prng(4);
+    this.machines = Array.from({ length: plan.nodes }, (_, index) => ({
+      name: `n${index}`,
+      keeping: { rate: driftOf(this.#prng), wallOffsetMs: 0 },
+      path: { requestsLost: false, answersLost: false },
+      life: undefined,
+    }));
+  }
+
+  running(): { machine: Machine; life: Life }[] {
+    return this.machines.flatMap((machine) =>
+      machine.life === undefined ? [] : [{ machine, life: machine.life }],
+    );
+  }
+
+  start(machine: Machine): void {
+    const { world } = this.#components;
+    if (machine.life !== undefined) return;
+    world.trace.add(world.now, 'start', machine.name, ++this.#count);
+    const life = this.#makeLife(machine, this.#count);
+    machine.life = life;
+    this.lives.push(life);
+    world.unsettle();
+    world.at(0, life.process, () => {
+      life.sharding.start();
+      for (const type of life.types) life.sharding.register(type as never);
+      this.#talk(life);
+    });
+  }
+
+  crash(machine: Machine, reset: boolean): void {
+    const { world } = this.#components;
+    const { life } = machine;
+    if (life === undefined) return;
+    world.trace.add(world.now, 'crash', machine.name, life.process.life);
+    this.#end(machine, life, reset ? 20 : undefined);
+  }
+
+  /** Gives its shards away, and ends. */
+  leave(machine: Machine): void {
+    const { world } = this.#components;
+    const { life } = machine;
+    if (life === undefined || life.leaving) return;
+    life.leaving = true;
+    world.trace.add(world.now, 'leave', machine.name, life.process.life);
+    world.at(0, life.process, () => {
+      world.unsettle();
+      void life.sharding.drain(this.#plan.calm ? 60_000 : 5_000).then(async (gone) => {
+        world.trace.add(world.now, machine.name, gone ? 'drained' : 'not drained');
+        // What is still on its way to it has to be sent elsewhere, and its own asks answered.
+        await sleep(life.clock, 300 + this.#plan.wires.lateMs);
+        await life.sharding.stop();
+        world.unsettle();
+        if (life.process.alive) this.#end(machine, life, 20);
+      });
+    });
+  }
+
+  /** After the last event. */
+  dispose(): void {
+    for (const { sharding } of this.lives) void sharding.stop().catch(() => {});
+  }
+
+  #end(machine: Machine, life: Life, resetAfterMs: number | undefined): void {
+    const { world, wires, judge } = this.#components;
+    life.process.alive = false;
+    life.store.disconnect();
+    machine.life = undefined;
+    judge.ended(machine.name);
+    for (const other of wires.hosts.values()) {
+      const afterMs = resetAfterMs ?? 2_000 + 6_000 * this.#prng.next();
+      if (other !== life.host) {
+        world.at(afterMs, other.process, () => other.break(machine.name, life.host));
+      }
+    }
+  }
+
+  #makeLife(machine: Machine, number: number): Life {
+    const { world, wires, server, journal } = this.#components;
+    const plan = this.#plan;
+    const { name, keeping, path } = machine;
+    const process: Process = { name, life: number, alive: true, paused: false, backlog: [] };
+    const clock = new ProcessClock(world, process, { keeping, originMs: 1e6 * this.#prng.next() });
+    const host = new WireHost(wires, process, clock);
+    const prng = world.prng(1000 + number);
+    const believedTtl = plan.mutation === 'late-fence' ? 2 : 1;
+    const store = new StoreClient(
+      { world, server, process, clock, prng, path },
+      { conditions: plan.store, believedTtl },
+    );
+    const client = new JournalClient(
+      { world, process, server: journal, prng },
+      { delayMs: plan.store.delayMs, jitterMs: plan.store.jitterMs, faults: plan.journal },
+    );
+    const log = this.#logOf(process);
+    const sharding = new Sharding(
+      { host, store, journal: client, clock, prng, log },
+      {
+        sessionTtlMs: plan.ttlMs,
+        handoffTimeoutMs: plan.handoffTimeoutMs,
+        rebalanceIntervalMs: plan.rebalanceIntervalMs,
+        retryHandoffMs: 200,
+        maxRetryHandoffMs: 4_000,
+      },
+    );
+    const made = { process, host, clock, store, sharding };
+    const types = TYPES.map((kind) => this.#defineType(kind, made));
+    return { ...made, types, leaving: false, resumedMs: -Infinity };
+  }
+
+  #defineType(
+    name: string,
+    life: Pick<Life, 'process' | 'clock' | 'sharding'>,
+  ): EntityType<Ledger, LedgerHandlers> {
+    const { judge, server } = this.#components;
+    const { process, clock, sharding } = life;
+    const { shards, handlerMs } = this.#plan;
+    const begin = (number: number, { shard, epoch, node }: EntityContext) => {
+      const table = server.entry(`sharding/tables/${name}`);
+      const truth = table === undefined ? undefined : decodeTable(table.value)[shard];
+      const session = server.entry(`sharding/nodes/${node}`)?.revision;
+      const own = sharding.session;
+      // A session that the store has ended by now is no session.
+      judge.begins(number, { type: name, shard, epoch, node, session: own }, truth);
+      if (own !== session) {
+        judge.violate('a node stops before its session ends', `${node}: ${own}, not ${session}`);
+      }
+    };
+    const finish = (state: Ledger, number: number, epoch: number): number => {
+      if (process.alive) judge.ends(number, process.name, epoch);
+      state.seen.push(number);
+      return number;
+    };
+    return defineEntity<Ledger, LedgerHandlers>({
+      name,
+      shards,
+      durable: name === 'kept',
+      passivateAfterMs: name === 'kept' ? 1_500 : Infinity,
+      initial: () => ({ seen: [] }),
+      handlers: {
+        note: (state, number, context) => {
+          begin(number, context);
+          const { epoch } = context;
+          const kind = this.#prng.int(10);
+          if (handlerMs === 0 || kind < 5) return finish(state, number, epoch);
+          const takesMs = kind === 9 ? 10 * handlerMs : handlerMs;
+          const done = sleep(clock, takesMs * this.#prng.next());
+          return done.then(() => finish(state, number, epoch));
+        },
+      },
+    });
+  }
+
+  #logOf(process: Process): Logger {
+    const { judge, onStep, world } = this.#components;
+    return {
+      ...silentLogger,
+      debug: (fields, message) => {
+        if (!STEPS.includes(message) || !process.alive) return;
+        const { shard } = fields as { shard?: number };
+        world.trace.add(world.now, process.name, message, shard ?? -1);
+        onStep(process.name, message);
+      },
+      warn: (fields, message) => {
+        const { entity, err } = fields as { entity?: string; err?: unknown };
+        world.trace.add(world.now, process.name, message, entity, messageOf(err));
+      },
+      error: (fields, message) =>
+        judge.violate('no internal error', `${message}: ${JSON.stringify(fields)}`),
+    };
+  }
+
+  /** A client at this node: now and then a message, sometimes several at once. */
+  #talk(life: Life): void {
+    const { messageEveryMs } = this.#plan;
+    life.clock.schedule(messageEveryMs * (0.5 + this.#prng.next()), () => {
+      if (this.quiet || life.leaving) return;
+      const burst = this.#prng.int(8) === 0 ? 5 : 1;
+      const type = life.types[this.#prng.int(life.types.length)]!;
+      const entity = `e${this.#prng.int(ENTITIES)}`;
+      for (let i = 0; i < burst; i++) this.#sendTo(life, type, entity);
+      this.#talk(life);
+    });
+  }
+
+  #sendTo(life: Life, type: EntityType<Ledger, LedgerHandlers>, entity: string): void {
+    const { judge, world } = this.#components;
+    const { clock, process, sharding } = life;
+    const sender = `${process.name}.${process.life}`;
+    const pair = `${sender}>${type.name}/${entity}`;
+    const sequence = this.#sequences.get(pair) ?? 0;
+    this.#sequences.set(pair, sequence + 1);
+    const number = judge.sent.length;
+    const isTell = this.#prng.int(4) === 0;
+    const choice = this.#plan.calm || isTell ? 30_000 : ASK_TIMEOUTS_MS[this.#prng.int(3)]!;
+    const deadlineMs = clock.now() + choice;
+    const shared = { number, type: type.name, entity, sender, sequence, deadlineMs, isTell };
+    judge.sent.push({ ...shared, outcome: 'open', handled: 0 });
+    const reference = sharding.entity(type, entity);
+    world.trace.add(world.now, sender, isTell ? 'tells' : 'asks', number, type.name, entity);
+    world.unsettle();
+    if (isTell) {
+      reference.tell({ note: number });
+      return;
+    }
+    const when = () => ({ onClockMs: clock.now(), resumedMs: life.resumedMs });
+    reference.ask({ note: number }, { timeoutMs: choice }).then(
+      () => judge.settled(number, undefined, when()),
+      (error) => judge.settled(number, hasCode(error) ? error.code : String(error), when()),
+    );
+  }
+}
