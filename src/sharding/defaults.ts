@@ -49,6 +49,9 @@ export const MAX_SHARDS = 16_384;
 /** Messages of a node to itself that are handled before the event loop gets a turn. */
 export const LOCAL_PER_TURN = 256;
 
+/** Those that wait for one. */
+export const LOCAL_WAITING = 65_536;
+
 /** Names of types, and ids of entities, in characters. */
 export const MAX_TYPE_LENGTH = 64;
 export const MAX_ID_LENGTH = 1_024;

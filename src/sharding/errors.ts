@@ -5,7 +5,7 @@ import type { ErrorCodes } from '../core/index.ts';
 export const SHARDING_ERRORS = {
   not_delivered: 'The message did not reach the entity and never will; nothing has happened.',
   outcome_unknown: 'The message was on its way: whether the entity handled it is not known.',
-  buffer_full: 'Too many messages wait for the shard’s owner; this one was not taken.',
+  buffer_full: 'Too many messages wait for the shard’s owner, or at it; this one was not taken.',
   mailbox_full: 'Too many messages wait for the entity; this one was not taken.',
   entity_failed: 'The entity’s handler failed; its node’s log has the cause.',
   entity_stopped: 'The entity failed too often in a short time and rests.',
@@ -28,6 +28,15 @@ export function notDelivered(id: string, reason: string, cause?: unknown): Floti
 export function outcomeUnknown(id: string, reason: string, cause?: unknown): FlotillaError {
   const options = { details: { entity: id, reason }, cause };
   return new FlotillaError('outcome_unknown', `${id} may have heard it: ${reason}`, options);
+}
+
+/** For the sender: nothing has happened, since `limit` messages wait already. */
+export function bufferFull(
+  { id, shard }: { readonly id: string; readonly shard: number },
+  limit: number,
+): FlotillaError {
+  const message = `${limit} messages wait already; the one for ${id} was not taken`;
+  return new FlotillaError('buffer_full', message, { details: { entity: id, shard, limit } });
 }
 
 /** For a region: the message was not handled here, send it to the owner. */

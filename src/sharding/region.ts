@@ -4,7 +4,7 @@
 // What order rests on: messages of a shard leave in the order in which they came, over lanes that
 // keep it; an owner that refused one at an epoch refuses every later one at that epoch; and no
 // message is sent at the next epoch before each one that was sent before has come back or is lost.
-import { FlotillaError } from '../core/index.ts';
+import { bufferFull } from './errors.ts';
 import type { Outgoing, OutgoingOwner } from './outgoing.ts';
 import type { OwnershipView } from './ownership-view.ts';
 
@@ -323,9 +323,4 @@ const SLACK = 64;
 
 function sortByOrder(route: Route): void {
   route.waiting.sort((a, b) => a.order - b.order);
-}
-
-function bufferFull({ id, shard }: Outgoing, limit: number): FlotillaError {
-  const message = `${limit} messages wait already; the one for ${id} was not taken`;
-  return new FlotillaError('buffer_full', message, { details: { entity: id, shard, limit } });
 }
