@@ -1,8 +1,9 @@
 // Walks MessagePack without building anything: one value, whole, within the depth limit, with no
-// count beyond the bytes that are there and no extension but the timestamp. What passes is cheap to
-// decode: memory is bounded by the input's length.
+// count beyond the bytes that are there and no extension but the timestamp and typed arrays. What
+// passes is cheap to decode: memory is bounded by the input's length.
 import { MAX_BODY_DEPTH } from './defaults.ts';
 import { frameInvalid } from './mux-frame.ts';
+import { isTypedArray, TYPED_ARRAY } from './typed-arrays.ts';
 
 const TIMESTAMP = 0xff;
 
@@ -34,8 +35,8 @@ function checkValue(bytes: Uint8Array, at: number, walk: Walk): number {
   if (token < 0xc0) return skip(next, token & 0x1f, walk);
   const size = SIZES[token - 0xc0]!;
   if (size >= 0) {
-    if (token >= 0xd4 && token <= 0xd8) checkExtension(bytes, next, walk);
-    return skip(next, size, walk);
+    const isExtension = token >= 0xd4 && token <= 0xd8;
+    return isExtension ? extension(bytes, next, { size: size - 1, walk }) : skip(next, size, walk);
   }
   return checkCounted(bytes, next, { token, walk });
 }
@@ -56,8 +57,11 @@ function checkCounted(
     case 0xdb:
       return skip(at + 4, readBE(bytes, at, { size: 4, walk }), walk);
     case 0xc7:
-      checkExtension(bytes, at + 1, walk);
-      return skip(at + 2, readBE(bytes, at, { size: 1, walk }), walk);
+      return extension(bytes, at + 1, { size: readBE(bytes, at, { size: 1, walk }), walk });
+    case 0xc8:
+      return extension(bytes, at + 2, { size: readBE(bytes, at, { size: 2, walk }), walk });
+    case 0xc9:
+      return extension(bytes, at + 4, { size: readBE(bytes, at, { size: 4, walk }), walk });
     case 0xdc:
       return checkItems(bytes, at + 2, { count: readBE(bytes, at, { size: 2, walk }), walk });
     case 0xdd:
@@ -88,10 +92,17 @@ function checkItems(
   return at;
 }
 
-function checkExtension(bytes: Uint8Array, at: number, walk: Walk): void {
-  if (at < walk.end && bytes[at] !== TIMESTAMP) {
-    throw frameInvalid(`a body with the MessagePack extension ${bytes[at]}`);
-  }
+/** `size` bytes after the one that says which extension. */
+function extension(
+  bytes: Uint8Array,
+  at: number,
+  { size, walk }: { size: number; walk: Walk },
+): number {
+  const stop = skip(at + 1, size, walk);
+  const type = bytes[at]!;
+  const isArray = type === TYPED_ARRAY && size > 0 && isTypedArray(bytes[at + 1]!, size - 1);
+  if (type === TIMESTAMP || isArray) return stop;
+  throw frameInvalid(`a body with the MessagePack extension ${type} of ${size} bytes`);
 }
 
 function readBE(

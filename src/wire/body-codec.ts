@@ -1,5 +1,5 @@
-// MessagePack bodies: plain maps, arrays, strings, numbers and binary, so that any language reads
-// them. Bytes from outside are walked by `checkBody` first; msgpackr then decodes what is sound.
+// MessagePack bodies: plain maps, arrays, strings, numbers, binary and typed arrays, so that any
+// language reads them. Bytes from outside are walked by `checkBody` first; msgpackr then decodes what is sound.
 import { Packr, RESET_BUFFER_MODE, REUSE_BUFFER_MODE } from 'msgpackr';
 import { FlotillaError, messageOf } from '../core/index.ts';
 import { checkBody } from './body-check.ts';
@@ -14,6 +14,13 @@ const packr = new Packr({
   copyBuffers: true,
   // Safe integers as numbers, larger ones as bigint.
   int64AsType: 'auto' as 'number',
+});
+
+// It would travel as nil.
+Object.assign(packr, {
+  writeFunction: ({ name }: { readonly name: string }) => {
+    throw new TypeError(`a function does not travel: ${name || 'one without a name'}`);
+  },
 });
 
 /** An encoded body: `buffer[start, end)`, valid until the next `encodeBody`. */

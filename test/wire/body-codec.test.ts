@@ -13,6 +13,18 @@ function copyOf(body: unknown): Buffer {
 }
 
 const key = fc.string({ maxLength: 12 }).filter((text) => text !== '__proto__');
+const typedArray = fc.oneof(
+  fc.int8Array(),
+  fc.uint8ClampedArray(),
+  fc.int16Array(),
+  fc.uint16Array(),
+  fc.int32Array({ maxLength: 300 }),
+  fc.uint32Array(),
+  fc.float32Array({ noNaN: true }),
+  fc.float64Array({ noNaN: true }),
+  fc.bigInt64Array(),
+  fc.bigUint64Array(),
+);
 const { body: anyBody } = fc.letrec<{ body: unknown }>((tie) => ({
   body: fc.oneof(
     { depthSize: 'small' },
@@ -22,6 +34,7 @@ const { body: anyBody } = fc.letrec<{ body: unknown }>((tie) => ({
     fc.maxSafeInteger(),
     fc.string(),
     fc.string({ minLength: 40, maxLength: 300 }),
+    typedArray,
     fc.array(tie('body'), { maxLength: 20 }),
     fc.dictionary(key, tie('body'), { maxKeys: 20, noNullPrototype: true }),
   ),
@@ -44,6 +57,29 @@ test('binary values go round as copies', () => {
   const body = decodeBody(wire) as { vector: Uint8Array };
   wire.fill(0);
   assert.deepEqual([...body.vector], [1, 2, 3]);
+});
+
+test('typed arrays keep their type, wherever they lie, large ones too', () => {
+  const large = Float32Array.from({ length: 70_000 }, (_, i) => i / 3);
+  for (const length of [0, 1, 3, 60, 20_000]) {
+    const part = large.subarray(5, 5 + length);
+    const body = decodeBody(copyOf({ x: 'pad', part })) as { part: Float32Array };
+    assert.ok(body.part instanceof Float32Array);
+    assert.deepEqual(body.part, part.slice());
+  }
+  assert.deepEqual(decodeBody(copyOf(large)), large);
+});
+
+test('typed arrays of another length or kind than there is are refused', () => {
+  const cases: Record<string, number[]> = {
+    'five bytes of float32': [0xc7, 0x06, 0x74, 7, 1, 2, 3, 4, 5],
+    'a kind beyond the last': [0xd5, 0x74, 11, 0],
+    'no kind': [0xc7, 0x00, 0x74],
+    'more than is there': [0xc9, 0x00, 0xff, 0xff, 0xff, 0x74, 7, 1, 2, 3, 4],
+  };
+  for (const [name, bytes] of Object.entries(cases)) {
+    assert.throws(() => decodeBody(Buffer.from(bytes)), invalid, name);
+  }
 });
 
 test('undefined is no bytes as a whole and nil within', () => {
@@ -105,8 +141,12 @@ test('mutated and cut bodies are decoded or refused, never anything else', () =>
 test('what MessagePack cannot carry is an error of the sender', () => {
   const circular: Record<string, unknown> = {};
   circular['self'] = circular;
-  assert.throws(
-    () => encodeBody(circular),
-    (error) => hasCode(error, 'body_unencodable'),
-  );
+  const views = [new DataView(new ArrayBuffer(8)), Float16Array.of(1)];
+  for (const body of [circular, { call: () => 1 }, Symbol('x'), ...views]) {
+    assert.throws(
+      () => encodeBody(body),
+      (error) => hasCode(error, 'body_unencodable'),
+    );
+  }
+  assert.deepEqual(decodeBody(copyOf({ after: 'all' })), { after: 'all' });
 });
