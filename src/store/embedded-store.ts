@@ -116,8 +116,7 @@ export class EmbeddedStore implements Store {
       const lease = 'put' in write ? write.lease : undefined;
       if (lease !== undefined && !this.#timers.has(lease)) throw leaseLost(lease);
     }
-    this.#commit(() => this.#apply(writes));
-    return { ok: true, revision: this.#history.revision };
+    return { ok: true, revision: this.#commit(() => this.#apply(writes)) };
   }
 
   async lease(ttlMs: number): Promise<Lease> {
@@ -215,8 +214,11 @@ export class EmbeddedStore implements Store {
     return events;
   }
 
-  /** Runs `work` in a transaction, records its events, and hands them out once they are on disk. */
-  #commit(work: () => StoreEvent[]): void {
+  /**
+   * Runs `work` in a transaction, records its events, and hands them out once they are on disk. The
+   * revision then: whoever hears of it may have written more before this returns.
+   */
+  #commit(work: () => StoreEvent[]): number {
     let events: StoreEvent[] = [];
     try {
       this.#database.transaction(() => {
@@ -227,7 +229,9 @@ export class EmbeddedStore implements Store {
       this.#history.reload();
       throw error;
     }
+    const { revision } = this.#history;
     this.#watchers.emit(events);
+    return revision;
   }
 
   #endLease(id: string): void {

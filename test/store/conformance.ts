@@ -245,6 +245,17 @@ function watchesConform(check: Check): void {
     }
   });
 
+  check('a write tells its own revision, whatever listeners write', async ({ store }) => {
+    let echoes = 0;
+    await store.watch('a', 1, () => {
+      if (echoes++ < 5) void put(store, 'echo');
+    });
+    for (let i = 0; i < 5; i++) {
+      const { revision } = await put(store, 'a', String(i));
+      assert.equal((await store.get('a'))?.revision, revision);
+    }
+  });
+
   check('a listener that throws ends its own watch only', async ({ store }) => {
     const seen = collector();
     const broken = await store.watch('', 1, () => {

@@ -88,8 +88,7 @@ export class MemoryStore implements Store {
       const lease = 'put' in write ? write.lease : undefined;
       if (lease !== undefined && !keysOfLease.has(lease)) throw leaseLost(lease);
     }
-    this.#apply(writes);
-    return { ok: true, revision: this.#data.revision };
+    return { ok: true, revision: this.#apply(writes) };
   }
 
   async lease(ttlMs: number): Promise<Lease> {
@@ -152,7 +151,8 @@ export class MemoryStore implements Store {
     this.#watchers.close();
   }
 
-  #apply(writes: readonly Write[]): void {
+  /** The revision then: who hears of it may write more before this returns. */
+  #apply(writes: readonly Write[]): number {
     const { entries, keysOfLease, history } = this.#data;
     const revision = this.#data.revision + 1;
     const events: StoreEvent[] = [];
@@ -170,10 +170,11 @@ export class MemoryStore implements Store {
         events.push({ type: 'delete', key, revision });
       }
     }
-    if (events.length === 0) return;
+    if (events.length === 0) return this.#data.revision;
     this.#data.revision = revision;
     history.push(...events);
     this.#watchers.emit(events);
+    return revision;
   }
 
   #checkOpen(): void {
