@@ -10,12 +10,13 @@ import {
   encodeApiKeyRecord,
   KEY_LIMITS,
 } from '../admission/index.ts';
-import { FlotillaError, messageOf, sleep } from '../core/index.ts';
+import { FlotillaError, messageOf } from '../core/index.ts';
+import { PrefixFollower } from '../store/index.ts';
 import { API_KEY_DEFAULTS } from './defaults.ts';
 import type { ApiKey, ApiKeyRecord, ApiKeySpec } from '../admission/index.ts';
 import type { Clock, Logger } from '../core/index.ts';
 import type { KeyControl } from '../gateway/index.ts';
-import type { Entry, Store, Watch, Write } from '../store/index.ts';
+import type { Entry, FollowerListener, Store, StoreEvent, Write } from '../store/index.ts';
 
 export interface KeyServiceComponents {
   readonly store: Pick<Store, 'get' | 'list' | 'revision' | 'watch' | 'compareAndSwap'>;
@@ -30,22 +31,36 @@ export class KeyService implements KeyControl {
   readonly #book = new ApiKeyBook();
   /** Of each record in the book: a replay of older changes must not undo newer ones. */
   readonly #revisions = new Map<string, number>();
-  readonly #stopping = new AbortController();
+  readonly #tried = Promise.withResolvers<void>();
+  readonly #follower: PrefixFollower;
   #isLoaded = false;
 
   constructor(components: KeyServiceComponents) {
     this.#components = components;
+    const { store, clock, log } = components;
+    const listener: FollowerListener = {
+      listed: (entries, revision) => {
+        this.#listed(entries, revision);
+        this.#tried.resolve();
+      },
+      heard: (event) => this.#heard(event),
+      failed: (error, again) => {
+        const level = again ? 'debug' : 'warn';
+        log[level]({ err: error }, `API keys cannot be followed: ${messageOf(error)}`);
+        this.#tried.resolve();
+      },
+    };
+    this.#follower = new PrefixFollower({ store, clock, listener }, API_KEY_DEFAULTS);
   }
 
   /** Resolves when the keys are known, or the store could not be read at the first try. */
   start(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    void this.#follow(resolve);
-    return promise;
+    this.#follower.start();
+    return this.#tried.promise;
   }
 
   stop(): void {
-    this.#stopping.abort();
+    this.#follower.stop();
   }
 
   /** False while anybody may ask. Errors: `api_keys_unknown`. */
@@ -121,45 +136,19 @@ export class KeyService implements KeyControl {
     throw new FlotillaError('api_keys_full', message, { details });
   }
 
-  async #follow(tried: () => void): Promise<void> {
-    const { clock, log } = this.#components;
-    const { signal } = this.#stopping;
-    const { retryMs, maxRetryMs } = API_KEY_DEFAULTS;
-    let pauseMs: number = retryMs;
-    while (!signal.aborted) {
-      try {
-        const watch = await this.#load();
-        pauseMs = retryMs;
-        tried();
-        const close = () => watch.close();
-        signal.addEventListener('abort', close, { once: true });
-        if (signal.aborted) close();
-        const error = await watch.ended;
-        signal.removeEventListener('abort', close);
-        if (error !== undefined) log.info({ err: error }, 'the watch on API keys ended');
-      } catch (error) {
-        const level = pauseMs === retryMs ? 'warn' : 'debug';
-        log[level]({ err: error }, `API keys cannot be read: ${messageOf(error)}`);
-      }
-      tried();
-      await sleep(clock, pauseMs, signal).catch(() => {});
-      pauseMs = Math.min(2 * pauseMs, maxRetryMs);
-    }
-  }
-
-  /** Reads all keys, then follows what changes from before that on: nothing falls in between. */
-  async #load(): Promise<Watch> {
-    const { store } = this.#components;
-    const from = (await store.revision()) + 1;
-    const entries = await store.list(prefix);
+  /** Reads all keys; what changes from before that on is heard: nothing falls in between. */
+  #listed(entries: readonly Entry[], revision: number): void {
     const present = new Set(entries.map(({ key }) => key));
-    for (const key of this.#revisions.keys()) if (!present.has(key)) this.#forget(key, from);
+    for (const key of this.#revisions.keys()) {
+      if (!present.has(key)) this.#forget(key, revision + 1);
+    }
     for (const entry of entries) this.#put(entry);
     this.#isLoaded = true;
-    return store.watch(prefix, from, ({ type, key, value, revision }) => {
-      if (type === 'put' && value !== undefined) this.#put({ key, value, revision });
-      else this.#forget(key, revision);
-    });
+  }
+
+  #heard({ type, key, value, revision }: StoreEvent): void {
+    if (type === 'put' && value !== undefined) this.#put({ key, value, revision });
+    else this.#forget(key, revision);
   }
 
   #put({ key, value, revision }: Entry): void {

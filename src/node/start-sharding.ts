@@ -1,9 +1,16 @@
 // Sharding of one node: where its journal is, what it knows of load, when it drains.
-import { FileJournal, RemoteJournal, serveJournal, Sharding } from '../sharding/index.ts';
+import {
+  FileJournal,
+  RemoteJournal,
+  serveJournal,
+  Sharding,
+  StoreJournal,
+} from '../sharding/index.ts';
 import { layoutOf } from './config.ts';
 import type { Cluster, Coordinator } from '../cluster/index.ts';
 import type { Clock, Logger, Prng } from '../core/index.ts';
 import type { PeerHost } from '../peer/index.ts';
+import type { Journal } from '../sharding/index.ts';
 import type { Store } from '../store/index.ts';
 import type { NodeConfig } from './config.ts';
 
@@ -12,7 +19,7 @@ interface ShardingParts {
   readonly cluster: Cluster;
   readonly coordinator: Coordinator;
   readonly store: Store;
-  /** The founder keeps the journal of all nodes. */
+  /** The founder keeps the journal of all nodes, unless etcd does. */
   readonly founding: boolean;
   readonly clock: Clock;
   readonly prng: Prng;
@@ -22,16 +29,25 @@ interface ShardingParts {
 
 /** Errors: `journal_corrupt`. */
 export async function startSharding(config: NodeConfig, parts: ShardingParts): Promise<Sharding> {
-  const { host, cluster, coordinator, store, founding, clock, prng, log, stack } = parts;
-  if (founding) {
-    const kept = await FileJournal.open(layoutOf(config.dataDir).journal, { log });
-    stack.defer(() => kept.close());
-    serveJournal(host, kept);
-  }
-  const journal = new RemoteJournal(host, cluster.founder);
+  const { host, coordinator, store, clock, prng, log, stack } = parts;
+  const journal = await openJournal(config, parts);
   const load = (node: string) => coordinator.load.of(node);
   const sharding = new Sharding({ host, store, journal, load, clock, prng, log });
   sharding.start();
   stack.defer(() => sharding.stop());
   return sharding;
+}
+
+/** On the founder's disk, or in an etcd, so that durable entities outlive whatever decisions do. */
+async function openJournal(
+  config: NodeConfig,
+  { host, cluster, store, founding, log, stack }: ShardingParts,
+): Promise<Journal> {
+  if (config.store !== 'embedded') return new StoreJournal(store);
+  if (founding) {
+    const kept = await FileJournal.open(layoutOf(config.dataDir).journal, { log });
+    stack.defer(() => kept.close());
+    serveJournal(host, kept, store);
+  }
+  return new RemoteJournal(host, cluster.founder);
 }

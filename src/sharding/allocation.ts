@@ -1,6 +1,7 @@
 // Where shards should be: strategies, pure functions over what the coordinator knows. They propose;
 // that a shard is moved safely is the coordinator's and the regions' part.
-import { LOAD_WEIGHTS, REBALANCE } from './defaults.ts';
+import { byDevice } from './by-device.ts';
+import { BY_DEVICE, LOAD_WEIGHTS, REBALANCE } from './defaults.ts';
 import type { NodeLoad } from '../load/index.ts';
 
 /** A node that takes shards of the type. */
@@ -12,6 +13,8 @@ export interface Candidate {
   readonly added: number;
   /** 0 (idle) to 1; undefined when it is not known. */
   readonly load: number | undefined;
+  /** Addresses of its devices that serve the type; only of a type that says so. */
+  readonly devices?: readonly string[] | undefined;
 }
 
 export interface AllocationView {
@@ -37,6 +40,11 @@ export interface Move {
  * steps, so they must be quick, and must not change the view.
  */
 export interface AllocationStrategy {
+  /**
+   * That it looks at nothing but owners and counts, which are exact at once. Rounds may follow each
+   * other sooner than those that go by figures which come later. @default false
+   */
+  readonly isExact?: boolean;
   /** The candidate for a shard that has no owner, or whose owner is to lose it. */
   allocate(shard: number, view: AllocationView): string;
   /** Better places, at most `limit`. None when it is good as it is: a balance must be an end. */
@@ -71,6 +79,8 @@ function shardsOf(view: AllocationView, node: string): number[] {
 
 /** Equal counts. */
 export const leastShards: AllocationStrategy = {
+  isExact: true,
+
   allocate: (_, view) => cheapest(view, ({ shards }) => shards).node,
 
   rebalance(view, limit) {
@@ -166,6 +176,8 @@ export function pinned(pins: Readonly<Record<string, string>>): AllocationStrate
     return candidates.some(({ node }) => node === pin) ? pin : undefined;
   };
   return {
+    isExact: true,
+
     allocate: (shard, view) => homeOf(shard, view) ?? leastShards.allocate(shard, view),
 
     rebalance(view, limit) {
@@ -206,6 +218,7 @@ export function builtInStrategy({ name, pins }: AllocationChoice): AllocationStr
   if (name === 'least-shards') return leastShards;
   if (name === 'least-load') return leastLoad;
   if (name === 'pinned') return pinned(pins ?? {});
+  if (name === BY_DEVICE) return byDevice;
   return undefined;
 }
 

@@ -14,7 +14,7 @@ export const SHARDING_DEFAULTS = {
   /** The pause before a shard whose handoff failed is tried again; it doubles each time. */
   retryHandoffMs: 5_000,
   maxRetryHandoffMs: 300_000,
-  /** How often the coordinator looks for a better balance. */
+  /** How often the coordinator looks for a better balance, by figures that follow its moves. */
   rebalanceIntervalMs: 2_000,
   /** The share of the shards that may be on the move at once; one at least. */
   rebalanceShare: 0.1,
@@ -41,6 +41,8 @@ export const SHARDING_DEFAULTS = {
   callTimeoutMs: 5_000,
   /** A moving shard travels in parts of about this size. */
   stagePartBytes: 1024 * 1024,
+  /** Bytes of moving shards of one type that a node takes before they are granted to it. */
+  stagedBytes: 1024 * 1024 * 1024,
 } as const;
 
 /** Most shards of a type: their table is one value of the store. */
@@ -51,6 +53,9 @@ export const LOCAL_PER_TURN = 256;
 
 /** Those that wait for one. */
 export const LOCAL_WAITING = 65_536;
+
+/** The longest that a message may take: one that never ends could hold a place for ever. 1 day */
+export const MAX_TIMEOUT_MS = 24 * 60 * 60 * 1000;
 
 /** Names of types, and ids of entities, in characters. */
 export const MAX_TYPE_LENGTH = 64;
@@ -72,8 +77,25 @@ export const REBALANCE = {
   residenceMs: 60_000,
 } as const;
 
+/** Of the interval, between rounds that go by owners and counts only. */
+export const EXACT_PAUSE_SHARE = 0.25;
+
 export const JOURNAL_DEFAULTS = {
+  /** The largest state of a durable entity. */
+  maxStateBytes: 16 * 1024 * 1024,
+  /** … where the journal is the store: a value of it. */
+  maxStoredStateBytes: 1024 * 1024,
+  /** What waits is written in batches of about this size, with one flush each. */
+  batchBytes: 16 * 1024 * 1024,
+  readBytes: 1024 * 1024,
   /** More outdated bytes than this, and than bytes that count, have the file written anew. */
   compactBytes: 64 * 1024 * 1024,
-  compactPartBytes: 1024 * 1024,
+  /** What came while the file was written anew is added in turns; the last one holds up others. */
+  compactTurns: 8,
 } as const;
+
+/** The strategy of types that devices serve. */
+export const BY_DEVICE = 'by-device';
+
+/** So long after its first node such a type gets its first owners: the other nodes come as well. */
+export const GATHER_MS = 500;

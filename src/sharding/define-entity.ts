@@ -1,6 +1,7 @@
 // What a user writes of a kind of entity, with its messages typed from there to the sender's call.
 // What is done with it is the runtime's.
 import { invalidOption } from '../core/index.ts';
+import { builtInStrategy } from './allocation.ts';
 import { MAX_SHARDS, MAX_TYPE_LENGTH, SHARDING_DEFAULTS } from './defaults.ts';
 import type { AllocationChoice, AllocationStrategy } from './allocation.ts';
 
@@ -27,10 +28,15 @@ export interface EntityOptions {
   /** Fixed for the life of the type. @default 256 */
   readonly shards?: number;
   /**
-   * Where shards are: `least-shards`, `least-load`, `pinned` with `pins`, or a strategy of the
-   * user's, which every node must then be given under the same name. @default least-shards
+   * Where shards are: `least-shards`, `least-load`, `pinned` with `pins`, `by-device` with
+   * `devices`, or a strategy of the user's, which every node must then be given under the same
+   * name. @default least-shards
    */
-  readonly allocation?: AllocationChoice & { readonly strategy?: AllocationStrategy };
+  readonly allocation?: AllocationChoice & {
+    readonly strategy?: AllocationStrategy;
+    /** This node's devices that serve the type at the moment; with none it hosts no shard. */
+    readonly devices?: () => readonly string[];
+  };
   /**
    * Whether an answer waits until the state is on the store's disk, so that it survives its node;
    * otherwise the state is lost with the node, and moves only when the shard is moved.
@@ -100,7 +106,7 @@ export type ReplyOf<H, K extends keyof H> = H[K] extends (...args: never) => inf
 export function defineEntity<S extends object, H extends EntityHandlers<S>>(
   definition: EntityDefinition<S, H>,
 ): EntityType<S, H> {
-  const { name, durable = false, remember = false } = definition;
+  const { durable = false, remember = false } = definition;
   const defaults = SHARDING_DEFAULTS;
   const type: EntityType<S, H> = {
     shards: defaults.shards,
@@ -116,16 +122,50 @@ export function defineEntity<S extends object, H extends EntityHandlers<S>>(
     maxActive: Infinity,
     ...definition,
   };
-  if (!/^[\w.-]+$/.test(name) || name.length > MAX_TYPE_LENGTH) {
+  check(type);
+  return Object.freeze(type);
+}
+
+export function isTypeName(name: unknown): name is string {
+  return typeof name === 'string' && name.length <= MAX_TYPE_LENGTH && /^[\w.-]+$/.test(name);
+}
+
+/** Errors: `invalid_option`. */
+function check(type: AnyEntityType): void {
+  const { name, shards, onFailure, initial, handlers } = type;
+  if (!isTypeName(name)) {
     throw invalidOption('name', `1 to ${MAX_TYPE_LENGTH} letters, digits, ".", "_", "-"`, name);
   }
-  const { shards } = type;
   if (!(Number.isInteger(shards) && shards >= 1 && shards <= MAX_SHARDS)) {
     throw invalidOption('shards', `an integer from 1 to ${MAX_SHARDS}`, shards);
+  }
+  for (const option of ['durable', 'remember'] as const) {
+    if (typeof type[option] !== 'boolean') throw invalidOption(option, 'a boolean', type[option]);
+  }
+  if (!['keep', 'restart', 'stop'].includes(onFailure)) {
+    throw invalidOption('onFailure', '"keep", "restart" or "stop"', onFailure);
   }
   const limits = ['maxRestarts', 'restartWindowMs', 'mailboxCapacity', 'maxActive'] as const;
   for (const option of [...limits, 'passivateAfterMs'] as const) {
     if (!(type[option] > 0)) throw invalidOption(option, 'above 0', type[option]);
   }
-  return Object.freeze(type);
+  if (typeof initial !== 'function') throw invalidOption('initial', 'a function', initial);
+  const functions = Object.values(handlers);
+  if (functions.length === 0 || functions.some((each) => typeof each !== 'function')) {
+    throw invalidOption('handlers', 'functions by name, one at least', handlers);
+  }
+  checkAllocation(type);
+}
+
+function checkAllocation({ allocation, shards }: AnyEntityType): void {
+  const { name, pins = {}, strategy } = allocation;
+  if (strategy === undefined && builtInStrategy(allocation) === undefined) {
+    throw invalidOption('allocation', 'built in, or a strategy of yours under its name', name);
+  }
+  for (const [shard, node] of Object.entries(pins)) {
+    const isShard = String(Number(shard)) === shard && Number(shard) >= 0 && Number(shard) < shards;
+    if (!isShard || !Number.isInteger(Number(shard)) || typeof node !== 'string') {
+      throw invalidOption('allocation.pins', 'names of nodes by shard', `${shard}: ${node}`);
+    }
+  }
 }

@@ -25,6 +25,8 @@ export interface EntityActions {
 export interface EntityOptions {
   /** Entities are in a journal: they are loaded before they handle anything. */
   readonly journaled: boolean;
+  /** Entities of the journal are in memory, asked or not. */
+  readonly remember: boolean;
   readonly mailboxCapacity: number;
   /** Idle entities leave memory after this. */
   readonly passivateAfterMs: number;
@@ -51,6 +53,9 @@ export class Entities {
   readonly #drained: (shard: HostedShard) => void;
   readonly #options: EntityOptions;
   #active = 0;
+  /** Messages whose handler ended with an answer, and with an error. */
+  answered = 0;
+  failures = 0;
 
   constructor(components: EntitiesComponents, options: EntityOptions) {
     this.#shards = components.shards;
@@ -75,12 +80,20 @@ export class Entities {
     for (const id of remembered) if (!shard.cells.has(id)) this.#addCell(shard, id);
   }
 
+  /** Tries again to start those that shall run and could not be loaded. */
+  recall(shard: HostedShard): void {
+    if (shard.phase !== 'running') return;
+    const ids = [...shard.missing];
+    shard.missing.clear();
+    for (const id of ids) if (!shard.cells.has(id)) this.#addCell(shard, id);
+  }
+
   /** Nothing more is begun in the shard; what waits goes back to its senders. */
   freeze(shard: HostedShard): void {
     for (const cell of shard.cells.values()) {
       refuseAll(cell);
       // A journal has it; nothing is lost.
-      if (cell.phase === 'loading') this.#forget(cell);
+      if (cell.phase === 'loading') this.#miss(cell);
     }
   }
 
@@ -107,7 +120,7 @@ export class Entities {
   /** Its state could not be had: what waits for it is told, and the next message tries again. */
   loadFailed(cell: EntityCell, cause: unknown): void {
     if (cell.phase !== 'loading') return;
-    this.#forget(cell);
+    this.#miss(cell);
     for (let message = cell.take(); message !== undefined; message = cell.take()) {
       message.fail(notDelivered(cell.id, 'its state cannot be loaded', cause));
     }
@@ -116,6 +129,7 @@ export class Entities {
   completed(cell: EntityCell, reply: unknown): void {
     const message = this.#finished(cell);
     if (message === undefined) return;
+    this.answered++;
     cell.usedMs = this.#actions.now();
     cell.phase = 'idle';
     message.answer(reply);
@@ -125,10 +139,13 @@ export class Entities {
   failed(cell: EntityCell, error: unknown, then: AfterFailure): void {
     const message = this.#finished(cell);
     if (message === undefined) return;
+    this.failures++;
     if (then === 'keep') {
       cell.phase = 'idle';
-    } else if (then === 'stop' || (this.#options.journaled && cell.shard.phase !== 'running')) {
+    } else if (then === 'stop') {
       this.#replace(cell);
+    } else if (this.#options.journaled && cell.shard.phase !== 'running') {
+      this.#miss(cell);
     } else if (this.#options.journaled) {
       cell.phase = 'loading';
       this.#actions.load(cell);
@@ -155,7 +172,8 @@ export class Entities {
       message.fail(mailboxFull(message, this.#options.mailboxCapacity));
       return;
     }
-    if (cell.restUntilMs > this.#actions.now()) {
+    // Hardly any rests: the clock is asked for those only.
+    if (cell.restUntilMs !== -Infinity && cell.restUntilMs > this.#actions.now()) {
       message.fail(resting(message.id));
       return;
     }
@@ -184,6 +202,12 @@ export class Entities {
     if (cell.shard.cells.get(cell.id) === cell) cell.shard.cells.delete(cell.id);
     cell.phase = 'gone';
     this.#active--;
+  }
+
+  /** Leaves memory for now; if it is to be there unasked, `recall` brings it back. */
+  #miss(cell: EntityCell): void {
+    this.#forget(cell);
+    if (this.#options.remember) cell.shard.missing.add(cell.id);
   }
 
   /** A fresh cell of the same id takes over what waits. */

@@ -110,6 +110,10 @@ export class EntityRuntime implements EntityActions {
       }
     } catch (error) {
       log.warn({ entity: cell.id, err: error }, `an entity was not kept: ${messageOf(error)}`);
+      if (hasCode(error, ...NEVER_KEPT)) {
+        this.#entities.failed(cell, error, 'restart');
+        return;
+      }
       const fenced = hasCode(error, 'epoch_stale');
       const reason = fenced ? 'another node has its shard' : 'its state may not be on disk';
       this.#entities.failed(cell, outcomeUnknown(message.id, reason, error), 'restart');
@@ -156,6 +160,9 @@ export class EntityRuntime implements EntityActions {
 function isRefusal(error: unknown): boolean {
   return hasCode(error) && !(error.code in SHARDING_ERRORS);
 }
+
+/** What says of a state that it is not in the journal and never will be. */
+const NEVER_KEPT = ['state_too_large', 'body_unencodable', 'message_too_large'];
 
 /** What a remembered entity without a durable state has in the journal. */
 const NOTHING = new Uint8Array(0);

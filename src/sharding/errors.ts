@@ -14,7 +14,10 @@ export const SHARDING_ERRORS = {
   type_unknown: 'No node of the fleet hosts entities of this type.',
   type_conflict: 'The type is defined differently elsewhere: the fixed number of shards differs.',
   shard_moved: 'The shard is not at this node, or on its way; the sender’s region tries again.',
+  shard_not_owned: 'A node acted on a shard that is not its own at that epoch.',
   shard_message_invalid: 'A node sent a sharding message that breaks the protocol.',
+  state_too_large: 'The state of a durable entity is too large to be kept; its last one stays.',
+  journal_unavailable: 'The journal of durable entities cannot be written; its node’s log has why.',
   journal_corrupt: 'A journal is damaged before its end; the message names file and place.',
 } as const satisfies ErrorCodes;
 
@@ -42,4 +45,24 @@ export function bufferFull(
 /** For a region: the message was not handled here, send it to the owner. */
 export function shardMoved(shard: number): FlotillaError {
   return new FlotillaError('shard_moved', `shard ${shard} is not here`, { details: { shard } });
+}
+
+/** For a node that speaks of a shard as its owner. */
+export function notOwned(
+  node: string,
+  { type, shard, epoch }: { readonly type: string; readonly shard: number; readonly epoch: number },
+): FlotillaError {
+  const message = `${node} does not own shard ${shard} of ${type} at epoch ${epoch}`;
+  return new FlotillaError('shard_not_owned', message, { details: { node, type, shard, epoch } });
+}
+
+/** For the sender: the entity is as it was before. */
+export function stateTooLarge(id: string, bytes: number, limit: number): FlotillaError {
+  const message = `the state of ${id} has ${bytes} bytes, over ${limit}`;
+  return new FlotillaError('state_too_large', message, { details: { entity: id, bytes, limit } });
+}
+
+export function shardsDiffer(type: string, known: number, shards: number): FlotillaError {
+  const message = `the type ${type} has ${known} shards in this fleet, not ${shards}`;
+  return new FlotillaError('type_conflict', message, { details: { type, known, shards } });
 }

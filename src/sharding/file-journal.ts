@@ -1,41 +1,38 @@
 // A journal on this machine's disk: all shards in one file, so that all who wait share one flush.
-// The last state of each entity counts; what is outdated is left out when the file is written anew.
-import { rm } from 'node:fs/promises';
-import { defined, FlotillaError } from '../core/index.ts';
+// The last state of each entity counts. What is outdated is left out when the file is written anew,
+// beside those who go on writing (`JournalCompaction`).
+import { FlotillaError, hasCode, messageOf } from '../core/index.ts';
 import { EpochFence } from '../store/index.ts';
 import { JOURNAL_DEFAULTS } from './defaults.ts';
-import { encodeRecord, JournalLog } from './journal-log.ts';
+import { nodeDisk } from './disk.ts';
+import { stateTooLarge } from './errors.ts';
+import { checkId } from './extractor.ts';
+import { checkShardKey } from './journal.ts';
+import { JournalCompaction } from './journal-compaction.ts';
+import { JournalLog, recordBytesOf } from './journal-log.ts';
 import type { Logger } from '../core/index.ts';
+import type { Disk } from './disk.ts';
 import type { Journal, ShardKey } from './journal.ts';
-import type { JournalRecord, Place } from './journal-log.ts';
+import type { KeptShard } from './journal-compaction.ts';
+import type { JournalRecord } from './journal-log.ts';
 
-interface KeptShard {
-  readonly type: string;
-  readonly shard: number;
-  readonly fence: EpochFence;
-  readonly states: Map<string, KeptState>;
-}
-
-/** On disk, or still on its way there: then a reader gets what will be there. */
-interface KeptState {
-  place: Place | undefined;
-  pending: Uint8Array | undefined;
-  /** Counts its appends. */
-  version: number;
-}
-
+/** Waits for its record to be on disk, or, without one, for what came before it. */
 interface Waiting {
-  readonly bytes: Uint8Array;
-  readonly stateAt: number;
-  readonly state: KeptState | undefined;
-  readonly version: number;
+  readonly record: JournalRecord | undefined;
+  readonly kept: KeptShard;
   resolve(): void;
   reject(error: unknown): void;
+}
+
+export interface FileJournalComponents {
+  readonly log: Logger;
+  readonly disk?: Disk;
 }
 
 export interface FileJournalOptions {
   /** The file is written anew when more of it than this is outdated, and more than half. */
   readonly compactBytes?: number;
+  readonly maxStateBytes?: number;
 }
 
 const NO_STATE = new Uint8Array(0);
@@ -43,43 +40,47 @@ const NO_STATE = new Uint8Array(0);
 export class FileJournal implements Journal {
   readonly #shards: Map<string, KeptShard>;
   readonly #log: Logger;
-  readonly #compactBytes: number;
+  readonly #disk: Disk;
+  readonly #options: Required<FileJournalOptions>;
   #file: JournalLog;
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
-  #broken: unknown;
+  #compaction: JournalCompaction | undefined;
+  #broken: FlotillaError | undefined;
   /** Bytes of records that still count. */
   #liveBytes = 0;
 
   private constructor(
     file: JournalLog,
-    shards: Map<string, KeptShard>,
-    { log, compactBytes }: { log: Logger; compactBytes: number },
+    { log, disk = nodeDisk, shards }: FileJournalComponents & { shards: Map<string, KeptShard> },
+    options: Required<FileJournalOptions>,
   ) {
     this.#file = file;
     this.#shards = shards;
     this.#log = log;
-    this.#compactBytes = compactBytes;
-    for (const { states } of shards.values()) {
-      for (const { place } of states.values()) this.#liveBytes += place?.recordBytes ?? 0;
-    }
+    this.#disk = disk;
+    this.#options = options;
+    this.#liveBytes = liveBytesOf(shards);
   }
 
   /** Opens the journal at `file`. Errors: `journal_corrupt`. */
   static async open(
     file: string,
-    { log }: { log: Logger },
+    components: FileJournalComponents,
     options: FileJournalOptions = {},
   ): Promise<FileJournal> {
-    const { compactBytes = JOURNAL_DEFAULTS.compactBytes } = options;
+    const { log, disk = nodeDisk } = components;
     const shards = new Map<string, KeptShard>();
-    await rm(`${file}.new`, { force: true });
-    const opened = await JournalLog.open(file, (record, place) => {
+    // Of a compaction that did not come to its end.
+    await disk.remove(`${file}.new`);
+    const opened = await JournalLog.open(file, disk, (record, place) => {
       const kept = shardOf(shards, record);
       if (record.epoch >= kept.fence.current) kept.fence.admit(record.epoch);
-      if (record.id !== '') kept.states.set(record.id, { place, pending: undefined, version: 0 });
+      if (record.id !== '') kept.states.set(record.id, { place, pending: 0 });
     });
-    return new FileJournal(opened, shards, { log, compactBytes });
+    const { cutBytes } = opened;
+    if (cutBytes > 0) log.warn({ file, cutBytes }, 'the torn end of the journal was cut off');
+    return new FileJournal(opened, { log, disk, shards }, { ...JOURNAL_DEFAULTS, ...options });
   }
 
   async open(key: ShardKey): Promise<readonly string[]> {
@@ -87,49 +88,52 @@ export class FileJournal implements Journal {
     const known = kept.fence.current;
     kept.fence.admit(key.epoch);
     // On disk before anybody relies on it: a restart must not let an earlier owner in again.
-    if (key.epoch > known) await this.#write({ ...key, id: '', state: NO_STATE }, undefined);
+    if (key.epoch > known) await this.#write(kept, { ...key, id: '', state: NO_STATE });
+    else await this.#write(kept, undefined);
     return [...kept.states.keys()];
   }
 
   async load(key: ShardKey, id: string): Promise<Uint8Array | undefined> {
     const kept = shardOf(this.#shards, key);
     kept.fence.admit(key.epoch);
-    const state = kept.states.get(id);
-    if (state === undefined) return undefined;
-    if (state.pending !== undefined) return state.pending;
-    return this.#file.read(defined(state.place, 'what is not pending is in the file'));
+    // What is not on disk yet may never be: nobody is told of it before it is.
+    if (kept.states.get(id)?.pending) await this.#write(kept, undefined);
+    if (this.#broken !== undefined) throw this.#broken;
+    const place = kept.states.get(id)?.place;
+    return place === undefined ? undefined : this.#file.read(place);
   }
 
   append(key: ShardKey, id: string, state: Uint8Array): Promise<void> {
-    const kept = shardOf(this.#shards, key);
+    let kept: KeptShard;
     try {
+      kept = shardOf(this.#shards, key);
+      checkId(id);
       kept.fence.admit(key.epoch);
-      if (this.#broken !== undefined) throw this.#broken;
+      const { maxStateBytes } = this.#options;
+      if (state.length > maxStateBytes) throw stateTooLarge(id, state.length, maxStateBytes);
     } catch (error) {
       return Promise.reject(error);
     }
-    let entry = kept.states.get(id);
-    if (entry === undefined) {
-      entry = { place: undefined, pending: state, version: 0 };
-      kept.states.set(id, entry);
-    }
-    entry.version++;
-    entry.pending = state;
-    return this.#write({ ...key, id, state }, entry);
+    return this.#write(kept, { ...key, id, state });
   }
 
   /** Waits for what is being written, and closes the file. */
   async close(): Promise<void> {
-    await this.#writing;
+    while (this.#writing !== undefined) await this.#writing;
     this.#broken ??= closed();
+    await this.#compaction?.abandon();
     await this.#file.close();
   }
 
-  #write(record: JournalRecord, state: KeptState | undefined): Promise<void> {
+  #write(kept: KeptShard, record: JournalRecord | undefined): Promise<void> {
     if (this.#broken !== undefined) return Promise.reject(this.#broken);
+    if (record !== undefined && record.id !== '') {
+      const state = kept.states.get(record.id);
+      if (state === undefined) kept.states.set(record.id, { place: undefined, pending: 1 });
+      else state.pending++;
+    }
     return new Promise((resolve, reject) => {
-      const version = state?.version ?? 0;
-      this.#waiting.push({ ...encodeRecord(record), state, version, resolve, reject });
+      this.#waiting.push({ record, kept, resolve, reject });
       this.#writing ??= this.#run();
     });
   }
@@ -138,88 +142,129 @@ export class FileJournal implements Journal {
   async #run(): Promise<void> {
     // Those of the same tick belong together.
     await new Promise(setImmediate);
-    while (this.#waiting.length > 0 && this.#broken === undefined) {
-      const batch = this.#waiting;
-      this.#waiting = [];
+    while (this.#broken === undefined) {
+      if (this.#compaction?.ready === true) await this.#switch(this.#compaction);
+      const batch = this.#nextBatch();
+      if (batch.length === 0) break;
       await this.#flush(batch);
+      this.#compactIfDue();
     }
     this.#writing = undefined;
   }
 
-  async #flush(batch: readonly Waiting[]): Promise<void> {
-    let at = this.#file.size;
-    try {
-      await this.#file.append(Buffer.concat(batch.map(({ bytes }) => bytes)));
-    } catch (error) {
-      // What is on disk now nobody knows: until it was read again, nothing can be promised.
-      this.#broken = error;
-      this.#log.error({ err: error, file: this.#file.file }, 'the journal cannot be written');
-      for (const { reject } of [...batch, ...this.#waiting.splice(0)]) reject(error);
-      return;
+  #nextBatch(): Waiting[] {
+    const waiting = this.#waiting;
+    let bytes = 0;
+    let count = 0;
+    while (count < waiting.length && bytes < JOURNAL_DEFAULTS.batchBytes) {
+      const { record } = waiting[count++]!;
+      if (record !== undefined) bytes += recordBytesOf(record);
     }
-    for (const { bytes, stateAt, state, version, resolve } of batch) {
-      if (state !== undefined) {
-        this.#liveBytes += bytes.length - (state.place?.recordBytes ?? 0);
-        const length = bytes.length - stateAt;
-        state.place = { at: at + stateAt, length, recordBytes: bytes.length };
-        if (state.version === version) state.pending = undefined;
-      }
-      at += bytes.length;
-      resolve();
-    }
-    const garbage = this.#file.size - this.#liveBytes;
-    if (garbage > this.#compactBytes && garbage > this.#liveBytes) await this.#compact();
+    this.#waiting = waiting.slice(count);
+    return waiting.slice(0, count);
   }
 
-  /** Writes the file anew with what counts. A failure leaves the old one. */
-  async #compact(): Promise<void> {
-    const name = `${this.#file.file}.new`;
+  async #flush(batch: readonly Waiting[]): Promise<void> {
+    const written = batch.filter(({ record }) => record !== undefined);
+    const records = written.map(({ record }) => record!);
     try {
-      await rm(name, { force: true });
-      const fresh = await JournalLog.open(name, () => {});
-      const places = new Map<KeptState, Place>();
-      let pieces: Uint8Array[] = [];
-      let bytes = 0;
-      const put = async (record: JournalRecord, state?: KeptState) => {
-        const encoded = encodeRecord(record);
-        if (state !== undefined) {
-          const at = fresh.size + bytes + encoded.stateAt;
-          const recordBytes = encoded.bytes.length;
-          places.set(state, { at, length: record.state.length, recordBytes });
-        }
-        pieces.push(encoded.bytes);
-        bytes += encoded.bytes.length;
-        if (bytes < JOURNAL_DEFAULTS.compactPartBytes) return;
-        await fresh.append(Buffer.concat(pieces));
-        pieces = [];
-        bytes = 0;
-      };
-      for (const { type, shard, fence, states } of this.#shards.values()) {
-        const epoch = fence.current;
-        await put({ type, shard, epoch, id: '', state: NO_STATE });
-        for (const [id, state] of states) {
-          if (state.place === undefined) continue;
-          await put({ type, shard, epoch, id, state: await this.#file.read(state.place) }, state);
+      if (records.length > 0) {
+        const places = await this.#file.write(records);
+        await this.#file.sync();
+        for (const [index, { kept, record }] of written.entries()) {
+          const state = kept.states.get(record!.id);
+          if (state === undefined) continue;
+          const place = places[index]!;
+          this.#liveBytes += place.recordBytes - (state.place?.recordBytes ?? 0);
+          state.place = place;
         }
       }
-      if (bytes > 0) await fresh.append(Buffer.concat(pieces));
-      const old = this.#file;
-      this.#file = await fresh.replace(old);
-      // Nothing was written meanwhile: what came waits for this to be done.
-      for (const [state, place] of places) state.place = place;
-      this.#liveBytes = this.#file.size;
-      // After those who still read from it.
-      await old.close();
     } catch (error) {
-      this.#log.warn({ err: error }, 'the journal was not compacted');
+      const told = this.#failed(error);
+      for (const waiting of batch) this.#end(waiting, told);
+      return;
     }
+    for (const waiting of batch) this.#end(waiting);
+  }
+
+  /** What those who waited are told. */
+  #failed(error: unknown): FlotillaError {
+    const { file } = this.#file;
+    this.#log.error({ err: error, file }, 'the journal cannot be written');
+    // The file is as before: the next may be luckier.
+    if (hasCode(error, 'journal_unavailable')) return error;
+    // What is on disk now nobody knows: until it was read again, nothing can be promised.
+    const message = `the journal ${file} failed, start its node again: ${messageOf(error)}`;
+    const broken = new FlotillaError('journal_unavailable', message, { cause: error });
+    this.#broken = broken;
+    for (const waiting of this.#waiting.splice(0)) this.#end(waiting, broken);
+    return broken;
+  }
+
+  #end({ record, kept, resolve, reject }: Waiting, error?: unknown): void {
+    const state = record === undefined ? undefined : kept.states.get(record.id);
+    if (state !== undefined) {
+      state.pending--;
+      if (state.pending === 0 && state.place === undefined) kept.states.delete(record!.id);
+    }
+    if (error === undefined) resolve();
+    else reject(error);
+  }
+
+  #compactIfDue(): void {
+    const garbage = this.#file.size - this.#liveBytes;
+    if (this.#broken !== undefined || this.#compaction !== undefined) return;
+    if (garbage <= this.#options.compactBytes || garbage <= this.#liveBytes) return;
+    const compaction = new JournalCompaction(this.#file, this.#disk, this.#shards);
+    this.#compaction = compaction;
+    const run = async () => {
+      await compaction.copy();
+      this.#writing ??= this.#run();
+    };
+    run().catch((error: unknown) => this.#notCompacted(error));
+  }
+
+  /** From the old file to the new one, while nobody writes. A failure leaves the old one. */
+  async #switch(compaction: JournalCompaction): Promise<void> {
+    const old = this.#file;
+    try {
+      await compaction.finish();
+    } catch (error) {
+      this.#notCompacted(error);
+      return;
+    }
+    try {
+      this.#file = await compaction.replace();
+    } catch (error) {
+      this.#failed(error);
+      return;
+    }
+    this.#compaction = undefined;
+    this.#liveBytes = liveBytesOf(this.#shards);
+    // After those who still read from it.
+    await old.close().catch(() => {});
+  }
+
+  #notCompacted(error: unknown): void {
+    if (this.#compaction === undefined) return;
+    void this.#compaction.abandon();
+    this.#compaction = undefined;
+    this.#log.warn({ err: error }, 'the journal was not compacted');
   }
 }
 
-function shardOf(
-  shards: Map<string, KeptShard>,
-  { type, shard }: Pick<ShardKey, 'type' | 'shard'>,
-): KeptShard {
+function liveBytesOf(shards: ReadonlyMap<string, KeptShard>): number {
+  let bytes = 0;
+  for (const { states } of shards.values()) {
+    for (const { place } of states.values()) bytes += place?.recordBytes ?? 0;
+  }
+  return bytes;
+}
+
+/** Errors: `shard_message_invalid`. */
+function shardOf(shards: Map<string, KeptShard>, key: ShardKey): KeptShard {
+  checkShardKey(key);
+  const { type, shard } = key;
   const name = `${type}/${shard}`;
   let kept = shards.get(name);
   if (kept === undefined) {
@@ -230,5 +275,5 @@ function shardOf(
 }
 
 function closed(): FlotillaError {
-  return new FlotillaError('queue_closed', 'the journal is closed');
+  return new FlotillaError('journal_unavailable', 'the journal is closed');
 }

@@ -3,22 +3,27 @@ import type { EntityCell } from './entity-cell.ts';
 import type { Incoming } from './outgoing.ts';
 import type { Session } from './shard-table.ts';
 
-export type ShardPhase =
+export const SHARD_PHASES = [
   /** Granted; what it needs before it runs is on the way. Messages wait here. */
-  | 'opening'
-  | 'running'
+  'opening',
+  'running',
   /** Frozen; handlers that run come to their end. Messages are refused, from here on. */
-  | 'draining'
+  'draining',
   /** What it holds is on the way to its next owner. */
-  | 'handing'
+  'handing',
   /** That has it. */
-  | 'released';
+  'released',
+] as const;
+
+export type ShardPhase = (typeof SHARD_PHASES)[number];
 
 export class HostedShard {
   readonly number: number;
   epoch: number;
   phase: ShardPhase = 'opening';
   readonly cells = new Map<string, EntityCell>();
+  /** Entities that shall run, but could not be loaded. */
+  readonly missing = new Set<string>();
   /** Cells with a handler that runs. */
   busy = 0;
   /** Messages that came while it was opening. */

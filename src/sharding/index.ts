@@ -7,6 +7,7 @@ export { FileJournal } from './file-journal.ts';
 export { Extractor, shardName } from './extractor.ts';
 export { RemoteJournal, serveJournal } from './journal-service.ts';
 export { Sharding } from './sharding.ts';
+export { StoreJournal } from './store-journal.ts';
 export type {
   AllocationChoice,
   AllocationStrategy,
@@ -28,5 +29,6 @@ export type {
 export type { AskOptions } from './entity-reference.ts';
 export type { Envelope } from './extractor.ts';
 export type { Journal, ShardKey } from './journal.ts';
+export type { ShardingMetrics, TypeMetrics } from './metrics.ts';
 export type { ShardInfo } from './shard-listing.ts';
 export type { ShardingComponents, ShardingOptions } from './sharding.ts';

@@ -1,6 +1,7 @@
 // One message on its way to an entity, from the sender's call to its one outcome. What happens to
 // it in between is decided by `Region` (where it waits) and `ShardHost` (where it is handled).
 import { notDelivered, outcomeUnknown } from './errors.ts';
+import { copyOf } from './messages.ts';
 import type { Expirable } from '../core/index.ts';
 
 /** What an owner sees of a message. Exactly one of the three ends it. */
@@ -74,7 +75,20 @@ export class Outgoing implements Incoming, Expirable {
     this.#reject = settle.reject;
   }
 
+  /** From an entity of this node: a copy, or caller and entity would share what they hold. */
   answer(reply: unknown): void {
+    let copy: unknown;
+    try {
+      copy = copyOf(reply);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    this.arrive(copy);
+  }
+
+  /** The answer is here. */
+  arrive(reply: unknown): void {
     this.#region.answered(this);
     this.settle(undefined, reply);
   }

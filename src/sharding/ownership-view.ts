@@ -24,6 +24,7 @@ const REGION = z.object({
   allocation: z.object({
     name: z.string(),
     pins: z.record(z.string(), z.string()).optional(),
+    devices: z.array(z.string()).optional(),
   }),
 });
 

@@ -125,6 +125,18 @@ export class Region implements OutgoingOwner {
     for (const shard of [...this.#held]) this.#flush(shard, this.#routeOf(shard));
   }
 
+  /** Owners that could not be reached may be by now. */
+  reachable(): void {
+    for (const shard of [...this.#held]) {
+      const route = this.#routeOf(shard);
+      const { hold } = route;
+      if (hold !== undefined && hold.untilMs < Infinity) {
+        route.hold = { epoch: hold.epoch, untilMs: -Infinity };
+      }
+      this.#flush(shard, route);
+    }
+  }
+
   answered(message: Outgoing): void {
     this.#actions.ended(message);
     if (message.run < 0) return;

@@ -8,13 +8,21 @@
 //      too much time has passed, back to its owner at the next epoch.
 // Whoever becomes coordinator in the middle finds the mark in the table and goes on from there.
 import { builtInStrategy, leastShards } from './allocation.ts';
-import { MAX_EVIDENCE, SHARDING_DEFAULTS } from './defaults.ts';
-import { COORDINATOR_KEY, regionKey, sessionKey, tableKey } from './ownership-view.ts';
+import {
+  BY_DEVICE,
+  EXACT_PAUSE_SHARE,
+  GATHER_MS,
+  MAX_EVIDENCE,
+  SHARDING_DEFAULTS,
+} from './defaults.ts';
+import { COORDINATOR_KEY, tableKey } from './ownership-view.ts';
 import { VACANT } from './shard-table.ts';
+import { TableDraft } from './table-draft.ts';
 import type { Compare } from '../store/index.ts';
-import type { AllocationStrategy, AllocationView } from './allocation.ts';
+import type { AllocationStrategy } from './allocation.ts';
 import type { KnownTable, OwnershipView, RegionRecord } from './ownership-view.ts';
 import type { ShardEntry, ShardTable } from './shard-table.ts';
+import type { MoveHistory } from './table-draft.ts';
 
 export interface CoordinatorOptions {
   readonly handoffTimeoutMs: number;
@@ -44,17 +52,17 @@ export interface TableWrite {
 export type WriteOutcome = 'done' | 'refused' | 'unknown';
 
 /** What a coordinator keeps of a type beside the table; a successor does without. */
-interface TypeState {
+interface TypeState extends MoveHistory {
   writing: boolean;
   notBeforeMs: number;
   rebalanceAtMs: number;
+  /** When a type that waits for more nodes gets its first owners. */
+  gatheredAtMs: number | undefined;
   /** The epoch at which its owner has let go of a shard. */
   readonly released: Map<number, number>;
   /** Since when a shard is seen to move, at that epoch. */
   readonly moving: Map<number, { readonly epoch: number; readonly sinceMs: number }>;
-  /** Shards whose handoff failed: when, how often, and when they may move again. */
   readonly failed: Map<number, { times: number; untilMs: number }>;
-  /** When a shard was last moved for balance. */
   readonly movedAtMs: Map<number, number>;
 }
 
@@ -122,6 +130,7 @@ export class ShardCoordinator {
         writing: false,
         notBeforeMs: -Infinity,
         rebalanceAtMs: -Infinity,
+        gatheredAtMs: undefined,
         released: new Map(),
         moving: new Map(),
         failed: new Map(),
@@ -136,14 +145,19 @@ export class ShardCoordinator {
     const regions = this.#livingRegions(type);
     const known = this.#view.tables.get(type) ?? this.#foundTable(regions);
     if (known === undefined) return undefined;
-    const draft = new Draft(this.#view, type, { known, regions, state, nowMs });
-    draft.loadOf = this.#components.loadOf;
+    if (known.revision === 0 && this.#isGathering(state, regions, nowMs)) return undefined;
+    const { loadOf } = this.#components;
+    const draft = new TableDraft(this.#view, type, {
+      ...{ known, regions, history: state },
+      ...{ loadOf, nowMs },
+    });
     const strategy = this.#strategyOf(type, regions);
+    const round: Round = { draft, strategy, state, nowMs };
     for (let shard = 0; shard < known.entries.length; shard++) {
       if (draft.evidence.size >= MAX_EVIDENCE) break;
-      this.#settle(shard, draft, strategy);
+      this.#settle(shard, round);
     }
-    this.#startMoves(draft, strategy);
+    this.#startMoves(round);
     if (!draft.changed) return undefined;
     const compares = [
       { key: COORDINATOR_KEY, revision: this.#term! },
@@ -162,6 +176,22 @@ export class ShardCoordinator {
     return living;
   }
 
+  /**
+   * Whether a type without owners waits for more nodes: where a shard that moves leaves something
+   * behind, nodes that come together share from the start.
+   */
+  #isGathering(
+    state: TypeState,
+    regions: ReadonlyMap<string, RegionRecord>,
+    nowMs: number,
+  ): boolean {
+    const choices = [...regions.values()].map(({ allocation }) => allocation);
+    if (choices[0]?.name !== BY_DEVICE) return false;
+    if (!choices.some(({ devices }) => devices !== undefined && devices.length > 0)) return true;
+    state.gatheredAtMs ??= nowMs + GATHER_MS;
+    return nowMs < state.gatheredAtMs;
+  }
+
   /** The first region of a type says how many shards it has. */
   #foundTable(regions: ReadonlyMap<string, RegionRecord>): KnownTable | undefined {
     const first: RegionRecord | undefined = regions.values().next().value;
@@ -177,9 +207,8 @@ export class ShardCoordinator {
   }
 
   /** Gives a shard without a living owner a new one; ends a move that can end. */
-  #settle(shard: number, draft: Draft, strategy: AllocationStrategy): void {
+  #settle(shard: number, { draft, strategy, state, nowMs }: Round): void {
     const entry = draft.entries[shard]!;
-    const { state, nowMs } = draft;
     if (!this.#view.lives(entry.owner, entry.session)) {
       if (draft.candidates.length === 0) return;
       const to = strategy.allocate(shard, draft);
@@ -218,12 +247,13 @@ export class ShardCoordinator {
   }
 
   /** Off nodes that drain as fast as the limit allows; for balance in rounds. */
-  #startMoves(draft: Draft, strategy: AllocationStrategy): void {
-    const { entries, state, nowMs } = draft;
+  #startMoves({ draft, strategy, state, nowMs }: Round): void {
+    const { entries } = draft;
     if (draft.candidates.length === 0 || draft.evidence.size >= MAX_EVIDENCE) return;
-    let room = Math.max(1, Math.floor(this.#options.rebalanceShare * entries.length));
+    const limit = Math.max(1, Math.floor(this.#options.rebalanceShare * entries.length));
+    let room = limit;
     for (const { move } of entries) if (move !== undefined) room--;
-    const moving = room < Math.max(1, Math.floor(this.#options.rebalanceShare * entries.length));
+    const moving = room < limit;
     let draining = false;
     for (let shard = 0; shard < entries.length; shard++) {
       const { owner, move } = entries[shard]!;
@@ -234,7 +264,9 @@ export class ShardCoordinator {
       room--;
     }
     if (moving || draining || nowMs < state.rebalanceAtMs) return;
-    state.rebalanceAtMs = nowMs + this.#options.rebalanceIntervalMs;
+    const { rebalanceIntervalMs } = this.#options;
+    const pauseShare = strategy.isExact === true ? EXACT_PAUSE_SHARE : 1;
+    state.rebalanceAtMs = nowMs + pauseShare * rebalanceIntervalMs;
     for (const { shard, to } of strategy.rebalance(draft, room)) {
       const entry = entries[shard];
       if (room <= 0 || entry === undefined || entry.owner === to || !draft.isCandidate(to))
@@ -247,9 +279,18 @@ export class ShardCoordinator {
   }
 }
 
+/** One look at one type. */
+interface Round {
+  readonly draft: TableDraft;
+  readonly strategy: AllocationStrategy;
+  readonly state: TypeState;
+  readonly nowMs: number;
+}
+
 /** A strategy of the user's may name a node that is no candidate, or throw. */
 function checked(strategy: AllocationStrategy): AllocationStrategy {
   return {
+    isExact: strategy.isExact === true,
     allocate(shard, view) {
       try {
         const to = strategy.allocate(shard, view);
@@ -267,128 +308,4 @@ function checked(strategy: AllocationStrategy): AllocationStrategy {
       }
     },
   };
-}
-
-interface MutableCandidate {
-  readonly node: string;
-  shards: number;
-  added: number;
-  readonly load: number | undefined;
-}
-
-interface DraftParts {
-  readonly known: KnownTable;
-  readonly regions: ReadonlyMap<string, RegionRecord>;
-  readonly state: TypeState;
-  readonly nowMs: number;
-}
-
-/** A table in the making, what strategies see of it, and what it rests on. */
-class Draft implements AllocationView {
-  readonly type: string;
-  readonly entries: ShardEntry[];
-  /** The revisions that keys of sessions and regions must have; 0 for none. */
-  readonly evidence = new Map<string, number>();
-  readonly state: TypeState;
-  readonly nowMs: number;
-  changed = false;
-  loadOf: ((node: string) => number | undefined) | undefined;
-  readonly #view: OwnershipView;
-  readonly #regions: ReadonlyMap<string, RegionRecord>;
-  #candidates: MutableCandidate[] | undefined;
-  #byName = new Map<string, MutableCandidate>();
-
-  constructor(view: OwnershipView, type: string, parts: DraftParts) {
-    this.#view = view;
-    this.type = type;
-    this.entries = [...parts.known.entries];
-    this.#regions = parts.regions;
-    this.state = parts.state;
-    this.nowMs = parts.nowMs;
-  }
-
-  get shards(): number {
-    return this.entries.length;
-  }
-
-  /** Nodes whose region lives, has this number of shards, and does not drain. */
-  get candidates(): readonly MutableCandidate[] {
-    if (this.#candidates !== undefined) return this.#candidates;
-    const counts = new Map<string, number>();
-    for (let shard = 0; shard < this.entries.length; shard++) {
-      const owner = this.ownerOf(shard);
-      if (owner !== undefined) counts.set(owner, (counts.get(owner) ?? 0) + 1);
-    }
-    const candidates: MutableCandidate[] = [];
-    for (const [node, { draining, shards }] of this.#regions) {
-      if (draining || shards !== this.entries.length) continue;
-      const load = this.loadOf?.(node);
-      candidates.push({ node, shards: counts.get(node) ?? 0, added: 0, load });
-    }
-    this.#candidates = candidates;
-    this.#byName = new Map(candidates.map((candidate) => [candidate.node, candidate]));
-    return candidates;
-  }
-
-  isCandidate(node: string): boolean {
-    return this.candidates.length > 0 && this.#byName.has(node);
-  }
-
-  ownerOf(shard: number): string | undefined {
-    const { owner, session, move } = this.entries[shard]!;
-    if (owner === '' || !this.#view.lives(owner, session)) return undefined;
-    return move?.node ?? owner;
-  }
-
-  restedMs(shard: number): number {
-    return this.nowMs - (this.state.movedAtMs.get(shard) ?? -Infinity);
-  }
-
-  mayMove(shard: number): boolean {
-    return this.nowMs >= (this.state.failed.get(shard)?.untilMs ?? -Infinity);
-  }
-
-  proveEnded(node: string): void {
-    this.evidence.set(sessionKey(node), this.#view.sessions.get(node) ?? 0);
-  }
-
-  /** The node wants shards: a draining one that has none may rely on it that it gets none. */
-  proveWilling(node: string): void {
-    const key = regionKey(this.type, node);
-    this.evidence.set(key, this.#view.revisionOf(key));
-  }
-
-  /** The next epoch of a shard, at the session that `to` has now. */
-  grant(shard: number, to: string): void {
-    const { epoch } = this.entries[shard]!;
-    this.#count(shard, to);
-    this.entries[shard] = { owner: to, session: this.#prove(to), epoch: epoch + 1 };
-    this.changed = true;
-  }
-
-  startMove(shard: number, to: string): void {
-    const entry = this.entries[shard]!;
-    this.#count(shard, to);
-    this.proveWilling(to);
-    this.entries[shard] = { ...entry, move: { node: to, session: this.#prove(to) } };
-    this.changed = true;
-  }
-
-  #prove(node: string): number {
-    const session = this.#view.sessions.get(node)!;
-    this.evidence.set(sessionKey(node), session);
-    return session;
-  }
-
-  #count(shard: number, to: string): void {
-    const from = this.ownerOf(shard);
-    if (from === to) return;
-    void this.candidates;
-    const source = this.#byName.get(from ?? '');
-    if (source !== undefined) source.shards--;
-    const target = this.#byName.get(to);
-    if (target === undefined) return;
-    target.shards++;
-    target.added++;
-  }
 }

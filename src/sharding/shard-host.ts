@@ -4,10 +4,12 @@
 import { Entities, isLate } from './entities.ts';
 import { notDelivered } from './errors.ts';
 import { HostedShard } from './hosted-shard.ts';
+import { Staging } from './staging.ts';
 import type { EntityActions, EntityOptions, EntityRecord } from './entities.ts';
 import type { Incoming } from './outgoing.ts';
 import type { OwnershipView } from './ownership-view.ts';
 import type { Session, ShardEntry } from './shard-table.ts';
+import type { StagingOptions } from './staging.ts';
 
 export interface HostActions extends EntityActions {
   /** True while this node's session surely lasts: asked before and after each handler. */
@@ -20,13 +22,8 @@ export interface HostActions extends EntityActions {
   release(shard: HostedShard): void;
 }
 
-export interface HostOptions extends EntityOptions {
+export interface HostOptions extends EntityOptions, StagingOptions {
   readonly parkedMessages: number;
-}
-
-interface Staged {
-  readonly epoch: number;
-  readonly entities: readonly EntityRecord[];
 }
 
 export class ShardHost {
@@ -36,11 +33,14 @@ export class ShardHost {
   readonly #actions: HostActions;
   readonly #options: HostOptions;
   readonly entities: Entities;
+  /** Shards that others hand over; each counts if it is granted at that epoch. */
+  readonly staging: Staging;
   readonly #shards = new Map<number, HostedShard>();
-  readonly #staged = new Map<number, Staged>();
   /** Messages of epochs that this node has not heard of yet. */
   readonly #early = new Map<number, Incoming[]>();
   #session: number | undefined;
+  /** Shards that went to other nodes. */
+  handedOver = 0;
 
   constructor(
     components: { type: string; node: string; view: OwnershipView; actions: HostActions },
@@ -51,6 +51,7 @@ export class ShardHost {
     this.#view = components.view;
     this.#actions = components.actions;
     this.#options = options;
+    this.staging = new Staging(options);
     this.entities = new Entities(
       {
         shards: this.#shards,
@@ -76,7 +77,7 @@ export class ShardHost {
   /** Stops everything at once: another may own it by now. */
   fence(): void {
     for (const shard of [...this.#shards.values()]) this.#drop(shard);
-    this.#staged.clear();
+    this.staging.clear();
   }
 
   /** The table changed. */
@@ -114,13 +115,6 @@ export class ShardHost {
     this.#park(early, message);
   }
 
-  /** Another owner hands over what it holds; it counts if the shard is granted at that epoch. */
-  stage(shard: number, epoch: number, entities: readonly EntityRecord[]): void {
-    const known = this.#view.tables.get(this.type)?.entries[shard]?.epoch ?? 0;
-    if (epoch <= known || epoch < (this.#staged.get(shard)?.epoch ?? 0)) return;
-    this.#staged.set(shard, { epoch, entities });
-  }
-
   opened(shard: HostedShard, epoch: number, remembered: readonly string[]): void {
     if (this.#shards.get(shard.number) !== shard || shard.phase !== 'opening') return;
     if (shard.epoch !== epoch) return;
@@ -134,12 +128,13 @@ export class ShardHost {
     this.#actions.release(shard);
   }
 
-  /** Time passed: releases are repeated, idle entities leave, late messages end. */
+  /** Time passed: releases and loads are tried again, idle entities leave, late messages end. */
   tick(): void {
     const now = this.#actions.now();
     if (!this.#checkLive()) return;
     for (const shard of this.#shards.values()) {
       if (shard.phase === 'released') this.#actions.release(shard);
+      else if (shard.missing.size > 0) this.entities.recall(shard);
     }
     this.entities.passivate(now - this.#options.passivateAfterMs);
     for (const [number, early] of this.#early) {
@@ -156,8 +151,9 @@ export class ShardHost {
   #own(number: number, { epoch, move }: ShardEntry): void {
     let shard = this.#shards.get(number);
     if (shard !== undefined && epoch > shard.epoch) {
-      if (epoch === shard.epoch + 1) {
-        this.#goOn(shard);
+      // No other can have had it in between unless it was let go of.
+      if (epoch === shard.epoch + 1 || shard.phase !== 'released') {
+        this.#goOn(shard, epoch);
       } else {
         this.#drop(shard);
         shard = undefined;
@@ -171,23 +167,24 @@ export class ShardHost {
   }
 
   /** From one epoch to the next there is one step, and it led back here: all is as it was. */
-  #goOn(shard: HostedShard): void {
-    const staged = this.#staged.get(shard.number);
-    shard.epoch++;
+  #goOn(shard: HostedShard, epoch: number): void {
     shard.target = undefined;
     if (shard.phase !== 'opening') {
+      shard.epoch = epoch;
       shard.phase = 'running';
       return;
     }
-    if (staged !== undefined) this.#staged.set(shard.number, { ...staged, epoch: shard.epoch });
+    while (shard.epoch < epoch) this.staging.goOn(shard.number, ++shard.epoch);
     this.#actions.open(shard);
   }
 
   #disown(number: number, entry: ShardEntry): void {
     const shard = this.#shards.get(number);
-    if (shard !== undefined && entry.epoch > shard.epoch) this.#drop(shard);
-    const staged = this.#staged.get(number);
-    if (staged !== undefined && entry.epoch >= staged.epoch) this.#staged.delete(number);
+    if (shard !== undefined && entry.epoch > shard.epoch) {
+      if (shard.phase === 'released') this.handedOver++;
+      this.#drop(shard);
+    }
+    this.staging.forget(number, entry.epoch);
   }
 
   #start(number: number, epoch: number): HostedShard {
@@ -200,10 +197,8 @@ export class ShardHost {
 
   /** Restores what was handed over and lets messages in. */
   #run(shard: HostedShard, remembered: readonly string[]): void {
-    const staged = this.#staged.get(shard.number);
-    if (staged !== undefined && staged.epoch <= shard.epoch) this.#staged.delete(shard.number);
     shard.phase = 'running';
-    const entities = staged?.epoch === shard.epoch ? staged.entities : [];
+    const entities = this.staging.take(shard.number, shard.epoch);
     this.entities.restore(shard, entities, remembered);
     const { parked } = shard;
     shard.parked = [];

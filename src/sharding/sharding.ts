@@ -1,25 +1,27 @@
 // Sharding at one node: its session, the coordinator that it may become, its types and what nodes
 // tell each other. Every decision is made by the machines beside it.
 import { Deadlines, FlotillaError, hasCode } from '../core/index.ts';
-import { Election } from '../store/index.ts';
+import { Election, PrefixFollower } from '../store/index.ts';
 import { loadScore } from './allocation.ts';
 import { SHARDING_DEFAULTS } from './defaults.ts';
 import { EntityReference } from './entity-reference.ts';
+import { shardsDiffer } from './errors.ts';
 import { LocalLane } from './local-lane.ts';
-import { PROCEDURES, read, readDelivery, RELEASED, STAGE, unpackEntities } from './messages.ts';
+import { PROCEDURES, read, readDelivery, RELEASED, STAGE } from './messages.ts';
 import { COORDINATOR_KEY, OwnershipView, PREFIX, sessionKey, tableKey } from './ownership-view.ts';
 import { Registrations } from './registrations.ts';
+import { ReleaseNotices } from './release-notices.ts';
 import { ShardCoordinator } from './shard-coordinator.ts';
 import { listShards } from './shard-listing.ts';
 import { encodeTable } from './shard-table.ts';
-import { StoreFollower } from './store-follower.ts';
 import { TypeRuntime } from './type-runtime.ts';
 import type { Clock, Logger, Prng, Timer } from '../core/index.ts';
 import type { KnownNode } from '../cluster/index.ts';
 import type { RpcHost } from '../peer/index.ts';
-import type { Store } from '../store/index.ts';
+import type { Entry, Store, StoreEvent } from '../store/index.ts';
 import type { AnyEntityType, EntityHandlers, EntityType } from './define-entity.ts';
 import type { Journal } from './journal.ts';
+import type { ShardingMetrics } from './metrics.ts';
 import type { TableWrite, WriteOutcome } from './shard-coordinator.ts';
 import type { ShardInfo } from './shard-listing.ts';
 
@@ -57,18 +59,18 @@ export class Sharding {
   readonly #session: Election;
   readonly #office: Election;
   readonly #coordinator: ShardCoordinator;
-  readonly #follower: StoreFollower;
+  readonly #follower: PrefixFollower;
   readonly #deadlines: Deadlines;
   readonly #ttlMs: number;
   readonly #lane = new LocalLane();
   readonly #types = new Map<string, TypeRuntime>();
   readonly #registrations: Registrations;
-  /** Shards that were let go of, to be told to the coordinator. */
-  readonly #releases = new Map<string, [number, number][]>();
+  readonly #releases: ReleaseNotices;
   #draining = false;
   #timer: Timer | undefined;
   #state: 'new' | 'running' | 'stopped' = 'new';
   #lostTells = 0;
+  #lastLost: { readonly type: string; readonly entity: string; readonly err: unknown } | undefined;
 
   constructor(components: ShardingComponents, options: ShardingOptions = {}) {
     const { host, store, clock, prng, log } = components;
@@ -89,8 +91,17 @@ export class Sharding {
       { ...SHARDING_DEFAULTS, ...options },
     );
     this.#registrations = new Registrations({ ...parts, node: name, view: this.view });
-    const onChange = () => this.#changed();
-    this.#follower = new StoreFollower({ store, view: this.view, clock, log, onChange });
+    this.#releases = new ReleaseNotices({ host, view: this.view, log });
+    const listener = {
+      listed: (entries: readonly Entry[], revision: number) =>
+        this.#heard(() => this.view.reset(entries, revision)),
+      heard: (event: StoreEvent) => this.#heard(() => this.view.apply(event)),
+      failed: (error: unknown) => log.debug({ err: error }, 'shards are not followed'),
+    };
+    this.#follower = new PrefixFollower(
+      { store, clock, listener },
+      { prefix: PREFIX, retryMs: SHARDING_DEFAULTS.retryWriteMs },
+    );
   }
 
   /** The term of this node's session; undefined while it owns nothing. */
@@ -103,7 +114,7 @@ export class Sharding {
     return this.#office.term() !== undefined;
   }
 
-  /** Messages without an answer that did not arrive. */
+  /** Messages without an answer that did not arrive, or that their entity did not take. */
   get lostTells(): number {
     return this.#lostTells;
   }
@@ -127,7 +138,6 @@ export class Sharding {
     id: string,
   ): EntityReference<H> {
     const runtime = this.#runtime(type as unknown as AnyEntityType);
-    runtime.extractor.shardOf(id);
     return new EntityReference<H>(runtime, id, (error) => this.#lost(type.name, id, error));
   }
 
@@ -165,6 +175,7 @@ export class Sharding {
     this.#state = 'stopped';
     this.#timer?.cancel();
     this.#follower.stop();
+    this.#releases.stop();
     for (const runtime of this.#types.values()) runtime.stop();
     await Promise.all([this.#office.stop(), this.#session.stop()]);
     this.#deadlines.stop();
@@ -178,6 +189,12 @@ export class Sharding {
     const view = new OwnershipView();
     view.reset(await store.list(PREFIX), 0);
     return listShards(host, view);
+  }
+
+  /** What this node counts of itself. */
+  metrics(): ShardingMetrics {
+    const types = [...this.#types.values()].map((runtime) => runtime.metrics());
+    return { coordinates: this.coordinates, lostTells: this.#lostTells, types };
   }
 
   #runtime(type: AnyEntityType): TypeRuntime {
@@ -201,10 +218,7 @@ export class Sharding {
     const { host, clock, log, journal } = this.#components;
     const { name, durable, remember, shards } = type;
     const known = this.view.tables.get(name)?.entries.length;
-    if (known !== undefined && known !== shards) {
-      const message = `the type ${name} has ${known} shards in this fleet, not ${shards}`;
-      throw new FlotillaError('type_conflict', message, { details: { type: name, known, shards } });
-    }
+    if (known !== undefined && known !== shards) throw shardsDiffer(name, known, shards);
     const journaled = durable || remember;
     if (journaled && journal === undefined) {
       const message = `the type ${name} is durable, but this node has no journal`;
@@ -214,7 +228,7 @@ export class Sharding {
       ...{ host, clock, log, view: this.view, deadlines: this.#deadlines, lane: this.#lane },
       journal: journaled ? journal : undefined,
       live: () => this.#session.term() !== undefined,
-      release: (kind, shard, epoch) => this.#release(kind, shard, epoch),
+      release: (kind, shard, epoch) => this.#releases.add(kind, shard, epoch),
     });
   }
 
@@ -241,15 +255,21 @@ export class Sharding {
       const delivery = readDelivery(request);
       return this.#known(delivery[0]).receive(delivery);
     });
-    host.handle(PROCEDURES.stage, (request) => {
+    host.handle(PROCEDURES.stage, (request, { peer }) => {
       const part = read(STAGE, request);
-      this.#known(part.type).receivePart(part, unpackEntities(request.bytes ?? EMPTY));
+      this.#known(part.type).receivePart(part, request.bytes ?? EMPTY, peer);
       return DONE;
     });
-    host.handle(PROCEDURES.released, (request) => {
+    host.handle(PROCEDURES.released, (request, { peer }) => {
       const { type, shards } = read(RELEASED, request);
-      for (const [shard, epoch] of shards) this.#coordinator.released(type, shard, epoch);
-      this.#plan();
+      const entries = this.view.tables.get(type)?.entries;
+      // Of others, and of what is not known here yet, it is not heard: an owner repeats it.
+      const own = shards.filter(([shard, epoch]) => {
+        const entry = entries?.[shard];
+        return entry?.owner === peer && entry.epoch === epoch;
+      });
+      for (const [shard, epoch] of own) this.#coordinator.released(type, shard, epoch);
+      if (own.length > 0) this.#plan();
       return DONE;
     });
     host.handle(PROCEDURES.describe, () => ({
@@ -267,8 +287,20 @@ export class Sharding {
 
   #tick(): void {
     for (const runtime of this.#types.values()) runtime.tick();
+    this.#reportLost();
     this.#register();
     this.#plan();
+  }
+
+  /** Takes what the store says. A record that cannot be read must not keep the others out. */
+  #heard(take: () => unknown): void {
+    let changed: unknown = true;
+    try {
+      changed = take();
+    } catch (error) {
+      this.#components.log.error({ err: error }, 'a record of shards cannot be read');
+    }
+    if (changed !== false) this.#changed();
   }
 
   #changed(): void {
@@ -291,38 +323,13 @@ export class Sharding {
     const { session } = this;
     if (session === undefined) return false;
     const wanted = { session, draining: this.#draining };
-    for (const type of this.#types.keys()) {
+    for (const { type } of this.#types.values()) {
       if (!this.#registrations.has(type, wanted)) return false;
-      for (const { owner, move } of this.view.tables.get(type)?.entries ?? []) {
+      for (const { owner, move } of this.view.tables.get(type.name)?.entries ?? []) {
         if (owner === name || move?.node === name) return false;
       }
     }
     return true;
-  }
-
-  /** Those of one turn go together. */
-  #release(type: string, shard: number, epoch: number): void {
-    const waiting = this.#releases.get(type);
-    if (waiting !== undefined) {
-      waiting.push([shard, epoch]);
-      return;
-    }
-    this.#releases.set(type, [[shard, epoch]]);
-    queueMicrotask(() => this.#tellReleases(type));
-  }
-
-  #tellReleases(type: string): void {
-    const shards = this.#releases.get(type);
-    this.#releases.delete(type);
-    const { leader } = this.view;
-    const { host, log } = this.#components;
-    if (leader === undefined || shards === undefined || this.#state !== 'running') return;
-    const timeoutMs = SHARDING_DEFAULTS.callTimeoutMs;
-    const body = { type, shards };
-    // Lost ones are repeated with the next tick.
-    host.call(leader.name, PROCEDURES.released, { body }, { timeoutMs }).catch((error: unknown) => {
-      log.debug({ type, err: error }, 'the coordinator was not told of a release');
-    });
   }
 
   /** Writes what the coordinator wants written now. */
@@ -365,7 +372,15 @@ export class Sharding {
 
   #lost(type: string, entity: string, error: unknown): void {
     this.#lostTells++;
-    this.#components.log.warn({ type, entity, err: error }, 'a message was lost');
+    this.#lastLost = { type, entity, err: error };
+  }
+
+  /** One line for all of a tick: whoever loses one message may lose a million. */
+  #reportLost(): void {
+    if (this.#lastLost === undefined) return;
+    const { log } = this.#components;
+    log.warn({ ...this.#lastLost, lost: this.#lostTells }, 'messages without an answer were lost');
+    this.#lastLost = undefined;
   }
 }
 

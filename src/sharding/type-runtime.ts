@@ -1,20 +1,22 @@
 // One type at one node: joins the region and the host machines to the messages between nodes, the
 // journal and the clock. It decides nothing about who owns what.
-import { FlotillaError, hasCode, sleep } from '../core/index.ts';
+import { hasCode, sleep } from '../core/index.ts';
 import { SHARDING_DEFAULTS } from './defaults.ts';
 import { EntityRuntime } from './entity-runtime.ts';
-import { shardMoved } from './errors.ts';
+import { notOwned, shardMoved, shardsDiffer } from './errors.ts';
 import { Extractor } from './extractor.ts';
 import {
   copyOf,
-  packAnswer,
+  invalidMessage,
   packDelivery,
   packEntities,
-  packFailure,
   PROCEDURES,
   readOutcome,
 } from './messages.ts';
+import { LocalMessage, RemoteMessage } from './incoming.ts';
+import { metricsOf } from './metrics.ts';
 import { Outgoing } from './outgoing.ts';
+import { LOST, Reach, UNSENT } from './reach.ts';
 import { Region } from './region.ts';
 import { ShardHost } from './shard-host.ts';
 import type { Clock, Deadlines, Logger } from '../core/index.ts';
@@ -24,8 +26,9 @@ import type { EntityRecord } from './entities.ts';
 import type { HostedShard } from './hosted-shard.ts';
 import type { Journal } from './journal.ts';
 import type { LocalLane } from './local-lane.ts';
-import type { Delivery, NodeDescription } from './messages.ts';
-import type { Incoming, Reject, Resolve } from './outgoing.ts';
+import type { TypeMetrics } from './metrics.ts';
+import type { Delivery, NodeDescription, StagedPart } from './messages.ts';
+import type { OutgoingContent, Reject, Resolve } from './outgoing.ts';
 import type { OwnershipView } from './ownership-view.ts';
 import type { Session } from './shard-table.ts';
 
@@ -43,14 +46,8 @@ export interface TypeRuntimeComponents {
   readonly release: (type: string, shard: number, epoch: number) => void;
 }
 
-/** Failures of a call of which the other end has not seen anything, and that may pass. */
-const UNSENT = ['peer_unreachable', 'identity_refused'];
-
-/** … and that mean that it is not wanted at all. */
+/** Failures of a call of which the other end has not seen anything, and that do not pass. */
 const REFUSED = ['lane_full', 'unknown_procedure', 'type_unknown'];
-
-/** Failures that leave open whether the message arrived. */
-const LOST = ['peer_disconnected', 'deadline_exceeded', 'cancelled'];
 
 export class TypeRuntime {
   readonly type: AnyEntityType;
@@ -58,9 +55,8 @@ export class TypeRuntime {
   readonly region: Region;
   readonly host: ShardHost;
   readonly #components: TypeRuntimeComponents;
+  readonly #reach: Reach;
   readonly #stopped = new AbortController();
-  /** Parts of shards that have not all arrived. */
-  readonly #parts = new Map<number, { epoch: number; next: number; entities: EntityRecord[] }>();
 
   constructor(type: AnyEntityType, components: TypeRuntimeComponents) {
     const { view, host, clock, deadlines, log, journal, live } = components;
@@ -79,6 +75,12 @@ export class TypeRuntime {
       },
       SHARDING_DEFAULTS,
     );
+    this.#reach = new Reach({
+      host,
+      clock,
+      needed: () => this.region.waiting > 0,
+      onBack: () => this.region.reachable(),
+    });
     const entities = () => this.host.entities;
     const runtime = new EntityRuntime({ type, node: host.name, clock, log, journal, entities });
     this.host = new ShardHost(
@@ -98,8 +100,11 @@ export class TypeRuntime {
       },
       {
         journaled: journal !== undefined,
+        remember: type.remember,
         mailboxCapacity: type.mailboxCapacity,
         parkedMessages: SHARDING_DEFAULTS.parkedMessages,
+        stagedBytes: SHARDING_DEFAULTS.stagedBytes,
+        stagePartBytes: SHARDING_DEFAULTS.stagePartBytes,
         passivateAfterMs: type.passivateAfterMs,
         maxActive: type.maxActive,
       },
@@ -124,19 +129,25 @@ export class TypeRuntime {
 
   stop(): void {
     this.#stopped.abort();
+    this.#reach.stop();
     this.host.fence();
     this.region.stop();
   }
 
   /** Sends a message; the outcome comes by `resolve` or `reject`. */
   send(
-    content: { readonly id: string; readonly handler: string; readonly argument: unknown },
+    content: Omit<OutgoingContent, 'deadlineMs'>,
     timeoutMs: number,
     settle: { readonly resolve: Resolve; readonly reject: Reject },
   ): void {
-    const { clock, deadlines } = this.#components;
-    const { id, handler, argument } = content;
-    const shard = this.extractor.shardOf(id);
+    const { clock, deadlines, view } = this.#components;
+    const { name, shards } = this.type;
+    const known = view.tables.get(name)?.entries.length ?? shards;
+    if (known !== shards) {
+      settle.reject(shardsDiffer(name, known, shards));
+      return;
+    }
+    const { shard, id, handler, argument } = content;
     const deadlineMs = clock.now() + timeoutMs;
     const message = new Outgoing(this.region, { shard, id, handler, argument, deadlineMs }, settle);
     message.tick = deadlines.add(message, deadlineMs);
@@ -146,29 +157,27 @@ export class TypeRuntime {
   /** A message of another node's region. Answers in the same tick when its handler does. */
   receive(delivery: Delivery): Payload | Promise<Payload> {
     const message = new RemoteMessage(delivery, this.#components.clock.now());
+    // In another shard it would be a second entity of that id.
+    if (this.extractor.shardOf(message.id) !== message.shard) {
+      throw invalidMessage(`${message.id} is not in shard ${message.shard} of ${this.type.name}`);
+    }
     this.host.deliver(message);
     return message.outcome();
   }
 
-  /** A part of a shard that another owner hands over. */
-  receivePart(
-    part: { shard: number; epoch: number; part: number; parts: number },
-    records: readonly EntityRecord[],
-  ): void {
+  /** A part of a shard that its owner, the caller, hands over. Only that one may. */
+  receivePart(part: StagedPart, bytes: Uint8Array, from: string): void {
     const { shard, epoch } = part;
-    let known = this.#parts.get(shard);
-    if (part.part === 0) {
-      known = { epoch, next: 0, entities: [] };
-      this.#parts.set(shard, known);
+    const entry = this.#components.view.tables.get(this.type.name)?.entries[shard];
+    if (entry === undefined || epoch <= entry.epoch) throw shardMoved(shard);
+    if (entry.owner !== from || epoch !== entry.epoch + 1) {
+      throw notOwned(from, { type: this.type.name, shard, epoch: epoch - 1 });
     }
-    if (known === undefined || known.epoch !== epoch || known.next !== part.part) {
-      throw shardMoved(shard);
-    }
-    known.next++;
-    known.entities.push(...records);
-    if (known.next < part.parts) return;
-    this.#parts.delete(shard);
-    this.host.stage(shard, epoch, known.entities);
+    this.host.staging.add(part, bytes, (id) => this.extractor.shardOf(id) === shard);
+  }
+
+  metrics(): TypeMetrics {
+    return metricsOf(this.type.name, this.region, this.host);
   }
 
   describe(): NodeDescription['types'][number] {
@@ -189,18 +198,28 @@ export class TypeRuntime {
       this.#sendHere(message);
       return;
     }
+    if (this.#reach.isAway(owner)) {
+      this.region.unsent(message);
+      return;
+    }
     const timeoutMs = Math.max(1, message.deadlineMs - clock.now());
     const payload = packDelivery(this.type.name, message, timeoutMs);
     host.call(owner, PROCEDURES.deliver, payload, { timeoutMs }).then(
       (answer) => this.#answered(message, answer),
-      (error: unknown) => this.#failed(message, error),
+      (error: unknown) => this.#failed(owner, message, error),
     );
   }
 
   #sendHere(message: Outgoing): void {
     const { argument } = message;
-    const isPlain = typeof argument !== 'object' || argument === null;
-    const incoming = isPlain ? message : new LocalMessage(message, copyOf(argument));
+    let copy: unknown;
+    try {
+      copy = copyOf(argument);
+    } catch (error) {
+      message.fail(error);
+      return;
+    }
+    const incoming = copy === argument ? message : new LocalMessage(message, copy);
     this.#components.lane.send(this.host, incoming);
   }
 
@@ -212,15 +231,17 @@ export class TypeRuntime {
     }
   }
 
-  #failed(message: Outgoing, error: unknown): void {
+  #failed(owner: string, message: Outgoing, error: unknown): void {
     if (hasCode(error, 'shard_moved')) {
       message.refuse();
     } else if (hasCode(error, ...UNSENT)) {
+      this.#reach.failed(owner);
       this.region.unsent(message);
     } else if (hasCode(error, ...REFUSED)) {
       this.region.answered(message);
       message.drop(error.message, error);
     } else if (hasCode(error, ...LOST)) {
+      if (error.code === 'peer_disconnected') this.#reach.failed(owner);
       this.region.answered(message);
       message.lose(error.message, error);
     } else {
@@ -251,17 +272,24 @@ export class TypeRuntime {
     log.debug({ type, shard: number, epoch, to: to.node }, 'frozen');
     const unfit = (id: string, error: unknown) =>
       log.error({ type, entity: id, err: error }, 'the state of an entity cannot travel');
-    const parts = packEntities(entities, SHARDING_DEFAULTS.stagePartBytes, unfit);
-    for (let part = 0; part < parts.length; ) {
+    const begin = () => packEntities(entities, SHARDING_DEFAULTS.stagePartBytes, unfit);
+    let parts = begin();
+    let bytes = parts.next().value;
+    for (let part = 0; bytes !== undefined; ) {
       if (!this.#isAt(shard, epoch) || shard.phase !== 'handing') return;
-      const body = { type, shard: number, epoch: epoch + 1, part, parts: parts.length };
+      const following = parts.next().value;
+      const isLast = following === undefined;
+      const body = { type, shard: number, epoch: epoch + 1, part, isLast };
       try {
-        await this.#stage(to.node, { body, bytes: parts[part]! });
+        await this.#stage(to.node, { body, bytes });
         part++;
+        bytes = following;
       } catch (error) {
         log.debug({ type, shard: number, err: error }, 'a part of a shard did not arrive');
-        part = 0;
         await this.#pause();
+        part = 0;
+        parts = begin();
+        bytes = parts.next().value;
       }
     }
     log.debug({ type, shard: number, epoch, to: to.node }, 'handed');
@@ -282,100 +310,5 @@ export class TypeRuntime {
     const { clock } = this.#components;
     const { signal } = this.#stopped;
     return sleep(clock, SHARDING_DEFAULTS.retryWriteMs, signal).catch(() => {});
-  }
-}
-
-/** A message of this node to itself whose argument is an object: the handler gets a copy. */
-class LocalMessage implements Incoming {
-  readonly argument: unknown;
-  readonly #message: Outgoing;
-
-  constructor(message: Outgoing, argument: unknown) {
-    this.#message = message;
-    this.argument = argument;
-  }
-
-  get shard(): number {
-    return this.#message.shard;
-  }
-
-  get epoch(): number {
-    return this.#message.epoch;
-  }
-
-  get id(): string {
-    return this.#message.id;
-  }
-
-  get handler(): string {
-    return this.#message.handler;
-  }
-
-  get deadlineMs(): number {
-    return this.#message.deadlineMs;
-  }
-
-  answer(reply: unknown): void {
-    this.#message.answer(reply);
-  }
-
-  refuse(): void {
-    this.#message.refuse();
-  }
-
-  fail(error: unknown): void {
-    this.#message.fail(error);
-  }
-}
-
-/** A message from another node. Its promise is made only when the answer takes its time. */
-class RemoteMessage implements Incoming {
-  readonly shard: number;
-  readonly epoch: number;
-  readonly id: string;
-  readonly handler: string;
-  readonly argument: unknown;
-  readonly deadlineMs: number;
-  #outcome: Payload | FlotillaError | undefined;
-  #resolve: ((payload: Payload) => void) | undefined;
-  #reject: Reject | undefined;
-
-  constructor([, shard, epoch, id, handler, argument, leftMs]: Delivery, now: number) {
-    this.shard = shard;
-    this.epoch = epoch;
-    this.id = id;
-    this.handler = handler;
-    this.argument = argument;
-    this.deadlineMs = now + leftMs;
-  }
-
-  /** Called once, after it was delivered. */
-  outcome(): Payload | Promise<Payload> {
-    const outcome = this.#outcome;
-    if (outcome instanceof FlotillaError) throw outcome;
-    if (outcome !== undefined) return outcome;
-    return new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-  }
-
-  answer(reply: unknown): void {
-    this.#end(packAnswer(reply));
-  }
-
-  fail(error: unknown): void {
-    this.#end(packFailure(error));
-  }
-
-  refuse(): void {
-    const error = shardMoved(this.shard);
-    if (this.#reject === undefined) this.#outcome = error;
-    else this.#reject(error);
-  }
-
-  #end(outcome: Payload): void {
-    if (this.#resolve === undefined) this.#outcome = outcome;
-    else this.#resolve(outcome);
   }
 }

@@ -7,6 +7,11 @@ import type { Command } from './counter-node.ts';
 
 const PROGRAM = path.join(import.meta.dirname, 'counter-node.ts');
 
+interface Ready {
+  readonly ready: string;
+  readonly url?: string;
+}
+
 interface Waiting {
   resolve(value: unknown): void;
   reject(error: Error): void;
@@ -16,14 +21,17 @@ interface Waiting {
 export class CounterNode {
   readonly name: string;
   readonly address: string;
+  /** Where the founder's command line finds it. */
+  readonly url: string;
   readonly exited: Promise<number | null>;
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, Waiting>();
   #next = 0;
 
-  private constructor(name: string, address: string, child: ChildProcess) {
+  private constructor(name: string, { ready, url }: Ready, child: ChildProcess) {
     this.name = name;
-    this.address = address;
+    this.address = ready;
+    this.url = url ?? '';
     this.#child = child;
     this.exited = new Promise((resolve) => {
       child.once('exit', (code) => {
@@ -49,11 +57,11 @@ export class CounterNode {
       args.push(seed.address, stdout.trim());
     }
     const child = fork(PROGRAM, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-    const address = await new Promise<string>((resolve, reject) => {
-      child.once('message', ({ ready }: { ready: string }) => resolve(ready));
+    const ready = await new Promise<Ready>((resolve, reject) => {
+      child.once('message', resolve as (message: unknown) => void);
       child.once('exit', (code) => reject(new Error(`${name} ended with ${code} at its start`)));
     });
-    return new CounterNode(name, address, child);
+    return new CounterNode(name, ready, child);
   }
 
   run<T>(command: Command): Promise<T> {

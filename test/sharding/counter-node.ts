@@ -31,7 +31,7 @@ export type Command =
       readonly entities: number;
       readonly perTick: number;
     }
-  | { readonly type: 'stop-load' }
+  | { readonly type: 'stop-load'; readonly kind: Kind }
   | { readonly type: 'touch'; readonly kind: Kind; readonly entities: number }
   | { readonly type: 'values'; readonly kind: Kind; readonly entities: number }
   | { readonly type: 'shards' }
@@ -43,15 +43,14 @@ export interface LoadReport {
   readonly unknown: number[];
   readonly notDelivered: number;
   readonly others: string[];
-  /** The longest that an ask to each shard took. */
-  readonly longestMs: number[];
 }
 
 const [name = '', dataDir = '', seed, token] = process.argv.slice(2);
 const options = {
   name,
   dataDir,
-  http: false,
+  // The founder's command line drains nodes.
+  http: seed === undefined && { host: '127.0.0.1', port: 0 },
   log: 'file',
   listen: { host: '127.0.0.1', port: 0 },
 } as const;
@@ -61,7 +60,7 @@ const fleet =
     : await Fleet.join({ ...options, seeds: [seed], ...(token !== undefined && { token }) });
 fleet.host(Tally, Account);
 
-let stopLoad: (() => Promise<LoadReport>) | undefined;
+const loads = new Map<Kind, () => Promise<LoadReport>>();
 
 const reply = (id: number, value: unknown) => process.send!({ id, value });
 const idOf = (entity: number) => `entity-${entity}`;
@@ -74,15 +73,15 @@ process.on('message', async ({ id, command }: { id: number; command: Command }) 
   }
   if (command.type === 'leave') process.exit(0);
 });
-process.send!({ ready: fleet.address });
+process.send!({ ready: fleet.address, url: fleet.httpUrl });
 
 async function run(command: Command): Promise<unknown> {
   switch (command.type) {
     case 'load':
-      stopLoad = startLoad(command);
+      loads.set(command.kind, startLoad(command));
       return undefined;
     case 'stop-load':
-      return stopLoad!();
+      return loads.get(command.kind)!();
     case 'touch':
       return touch(command.kind, command.entities);
     case 'values':
@@ -123,25 +122,20 @@ function startLoad(command: Extract<Command, { type: 'load' }>): () => Promise<L
     unknown: new Array<number>(entities).fill(0),
     notDelivered: 0,
     others: [],
-    longestMs: [],
   };
   let open = 0;
   let next = 0;
   let notDelivered = 0;
   const ask = async (entity: number) => {
-    const reference = fleet.entity(KINDS[kind], idOf(entity));
-    const startedMs = performance.now();
     open++;
     try {
-      await reference.ask({ add: 1 }, { timeoutMs: 20_000 });
+      await fleet.entity(KINDS[kind], idOf(entity)).ask({ add: 1 }, { timeoutMs: 20_000 });
       report.acknowledged[entity]!++;
     } catch (error) {
       if (hasCode(error, 'outcome_unknown')) report.unknown[entity]!++;
       else if (hasCode(error, 'not_delivered', 'buffer_full')) notDelivered++;
       else report.others.push(String(error));
     }
-    const tookMs = performance.now() - startedMs;
-    report.longestMs[reference.shard] = Math.max(tookMs, report.longestMs[reference.shard] ?? 0);
     open--;
   };
   const timer = setInterval(() => {

@@ -1,12 +1,10 @@
 // Entities as their users see them: typed messages, one at a time and in order, on whichever node;
 // what happens when handlers fail, mailboxes are full, entities idle, and nobody is there.
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
-import { createPrng, FlotillaError, silentLogger } from '../../src/core/index.ts';
-import { defineEntity, Sharding } from '../../src/sharding/index.ts';
-import { SimulatedFleet } from '../../src/testing/index.ts';
-import { MemoryStore } from '../support/memory-store.ts';
-import type { AnyEntityType, Journal, ShardKey } from '../../src/sharding/index.ts';
+import { test } from 'node:test';
+import { FlotillaError } from '../../src/core/index.ts';
+import { defineEntity } from '../../src/sharding/index.ts';
+import { newFleet } from './entity-fleet.ts';
 
 interface Count {
   value: number;
@@ -32,76 +30,6 @@ const handlers = {
 
 const define = (name: string, options = {}) =>
   defineEntity({ name, shards: 8, initial: (): Count => ({ value: 0 }), handlers, ...options });
-
-/** One journal for a fleet, in memory. */
-class SharedJournal implements Journal {
-  readonly states = new Map<string, Uint8Array>();
-  reads = 0;
-
-  async open({ type, shard }: ShardKey): Promise<readonly string[]> {
-    const start = `${type}/${shard}/`;
-    return [...this.states.keys()]
-      .filter((name) => name.startsWith(start))
-      .map((name) => name.slice(start.length));
-  }
-
-  async load({ type, shard }: ShardKey, id: string): Promise<Uint8Array | undefined> {
-    this.reads++;
-    return this.states.get(`${type}/${shard}/${id}`);
-  }
-
-  async append({ type, shard }: ShardKey, id: string, state: Uint8Array): Promise<void> {
-    this.states.set(`${type}/${shard}/${id}`, state);
-  }
-}
-
-class Fleet {
-  readonly fleet = new SimulatedFleet();
-  readonly store = new MemoryStore(this.fleet.clock);
-  readonly journal = new SharedJournal();
-  readonly nodes = new Map<string, Sharding>();
-
-  async start(name: string, ...types: readonly unknown[]): Promise<Sharding> {
-    const host = await this.fleet.start(name);
-    const sharding = new Sharding({
-      ...{ host, store: this.store, journal: this.journal, log: silentLogger },
-      ...{ clock: this.fleet.network.clock(name), prng: createPrng(this.nodes.size + 1) },
-    });
-    sharding.start();
-    for (const type of types) sharding.register(type as AnyEntityType);
-    this.nodes.set(name, sharding);
-    return sharding;
-  }
-
-  settle<T>(promise: Promise<T>): Promise<T> {
-    return this.fleet.settle(promise);
-  }
-
-  /** Until `nodes` have all shards of the type between them. */
-  async spread(type: string, ...nodes: readonly string[]): Promise<void> {
-    const table = () => this.nodes.get(nodes[0]!)!.view.tables.get(type)?.entries ?? [];
-    await this.fleet.until(() => {
-      const owners = new Set(table().map(({ owner }) => owner));
-      const still = table().every(({ move }) => move === undefined);
-      return still && owners.size === nodes.length && nodes.every((node) => owners.has(node));
-    });
-  }
-
-  async stop(): Promise<void> {
-    for (const sharding of this.nodes.values()) await this.settle(sharding.stop());
-    await this.fleet[Symbol.asyncDispose]();
-  }
-}
-
-const fleets: Fleet[] = [];
-function newFleet(): Fleet {
-  const fleet = new Fleet();
-  fleets.push(fleet);
-  return fleet;
-}
-after(async () => {
-  for (const fleet of fleets) await fleet.stop();
-});
 
 test('an entity answers, keeps its state, and is one and the same from every node', async () => {
   const fleet = newFleet();

@@ -40,7 +40,7 @@ test('the first are there at once, the others turn by turn, all in order', async
   assert.deepEqual(scene.arrived, upTo(count + 1));
 });
 
-test('a chain of messages, each sent by the one before, leaves the event loop its turns', async () => {
+test('a chain of messages, each sent by the last, leaves the event loop its turns', async () => {
   const scene = new Scene();
   const count = 10 * LOCAL_PER_TURN;
   scene.onDeliver = (i) => {

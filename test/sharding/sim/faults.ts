@@ -1,10 +1,13 @@
 // What goes wrong, when and for how long, drawn from the seed; in a calm history only what an
 // operator does on purpose.
+import { COORDINATOR_KEY } from '../../../src/sharding/ownership-view.ts';
+import { StepCounts } from './steps.ts';
 import type { Prng } from '../../../src/core/index.ts';
 import type { StoreServer } from '../../sim/store-server.ts';
 import type { World } from '../../sim/world.ts';
-import type { Machine, SimFleet } from './fleet.ts';
+import type { Life, Machine, SimFleet } from './fleet.ts';
 import type { Plan } from './plan.ts';
+import type { Step } from './steps.ts';
 import type { Wires } from './wires.ts';
 
 export interface FaultComponents {
@@ -19,6 +22,7 @@ export class Faults {
   readonly #plan: Plan;
   readonly #prng: Prng;
   readonly #running = new Set<() => void>();
+  readonly steps = new StepCounts();
   count = 0;
   #ended = false;
 
@@ -36,16 +40,24 @@ export class Faults {
     this.#next();
   }
 
-  /** A step of a handoff: somebody may crash exactly here. */
-  step(node: string): void {
-    const { world, fleet } = this.#components;
-    if (this.#ended || this.#prng.next() >= this.#plan.crashAtStep) return;
-    const own = fleet.machines.find(({ name }) => name === node)!;
-    const machine = this.#prng.int(2) === 0 ? own : this.#machine();
+  /** A step of a handoff: somebody may be hit exactly here. */
+  step(node: string, step: Step): void {
+    const { world } = this.#components;
+    const { hits } = this.#plan;
+    this.steps.add('reached', step);
+    if (this.#ended || (hits.step !== 'any' && hits.step !== step)) return;
+    if (this.#prng.next() >= hits.probability) return;
+    const machine = this.#victim(node);
+    const kind = this.#prng.int(6);
     this.count++;
     // Before anything else happens, or right after what happens now.
     world.at(this.#prng.int(2) * this.#prng.next() * 3, undefined, () => {
-      if (!this.#ended) this.#crash(machine);
+      const { life } = machine;
+      if (this.#ended || life === undefined) return;
+      this.steps.add(kind === 0 ? 'pause' : kind === 1 ? 'reset' : 'crash', step);
+      if (kind === 0) this.#pause(life);
+      else if (kind === 1) this.#reset(life);
+      else this.#crash(machine);
     });
   }
 
@@ -57,6 +69,8 @@ export class Faults {
     Object.assign(this.#plan.store, { failure: 0, late: 0 });
     Object.assign(this.#plan.journal, { failure: 0, late: 0 });
     wires.conditions.late = 0;
+    // Handlers that take longer than a handoff may keep their shard from moving for ever.
+    this.#plan.handlerMs = Math.min(this.#plan.handlerMs, 20);
     for (const machine of fleet.machines) fleet.start(machine);
   }
 
@@ -76,12 +90,12 @@ export class Faults {
     const accidents = [
       () => this.#crash(this.#machine()),
       () => this.#crash(this.#machine()),
-      () => this.#pause(),
-      () => this.#pause(),
+      () => this.#pause(this.#life()),
+      () => this.#pause(this.#life()),
       () => this.#partition(),
       () => this.#storePath(),
       () => this.#storeHang(),
-      () => this.#reset(),
+      () => this.#reset(this.#life()),
     ];
     const kinds = this.#plan.calm ? operator : [...operator, ...accidents];
     kinds[this.#prng.int(kinds.length)]!();
@@ -103,21 +117,16 @@ export class Faults {
   }
 
   #drain(): void {
-    const { world, fleet } = this.#components;
+    const { fleet } = this.#components;
     const { life, name } = this.#machine();
-    if (life === undefined || life.leaving || fleet.running().length < 2) return;
-    world.at(0, life.process, () => void life.sharding.drain(1));
-    this.#during(this.#lengthMs(200, 4_000), `drain ${name}`, () => {
-      world.at(0, life.process, () => {
-        if (!life.leaving) life.sharding.undrain();
-      });
-    });
+    if (life === undefined || life.leaving || life.draining || fleet.running().length < 2) return;
+    const lengthMs = this.#lengthMs(200, 4_000);
+    fleet.drain(life, 2 * lengthMs);
+    this.#during(lengthMs, `drain ${name}`, () => fleet.undrain(life));
   }
 
-  #pause(): void {
-    const { world, fleet } = this.#components;
-    const lives = fleet.running();
-    const life = lives[this.#prng.int(Math.max(1, lives.length))]?.life;
+  #pause(life: Life | undefined): void {
+    const { world } = this.#components;
     if (life === undefined || life.process.paused) return;
     world.pause(life.process);
     const lengthMs = this.#lengthMs(100, 3 * this.#plan.ttlMs);
@@ -160,15 +169,23 @@ export class Faults {
     server.hang(durationMs, this.#prng.int(2) === 0);
   }
 
-  #reset(): void {
-    const { world, fleet } = this.#components;
-    const lives = fleet.running();
-    const life = lives[this.#prng.int(Math.max(1, lives.length))]?.life;
+  #reset(life: Life | undefined): void {
+    const { world } = this.#components;
     const linked = life?.host.linked() ?? [];
     if (life === undefined || linked.length === 0) return;
     const other = linked[this.#prng.int(linked.length)]!;
     world.trace.add(world.now, 'reset', life.process.name, other);
-    world.at(0, life.process, () => life.host.break(other));
+    let endOther: (() => void) | undefined;
+    let noticed = false;
+    world.at(0, life.process, () => {
+      endOther = life.host.break(other);
+      if (noticed) endOther();
+    });
+    // The other end notices sooner or later.
+    this.#during(this.#lengthMs(1, 5_000), `half of ${other}`, () => {
+      noticed = true;
+      endOther?.();
+    });
   }
 
   #comeBack(machine: Machine): void {
@@ -193,6 +210,20 @@ export class Faults {
     world.at(durationMs, undefined, once);
   }
 
+  /** Where the step happens, the coordinator, or anybody. */
+  #victim(node: string): Machine {
+    const { fleet, server } = this.#components;
+    const choice = this.#prng.int(4);
+    const leader = decodeLeader(server.entry(COORDINATOR_KEY)?.value);
+    const wanted = choice < 2 ? node : choice === 2 ? leader : undefined;
+    return fleet.machines.find(({ name }) => name === wanted) ?? this.#machine();
+  }
+
+  #life(): Life | undefined {
+    const lives = this.#components.fleet.running();
+    return lives[this.#prng.int(Math.max(1, lives.length))]?.life;
+  }
+
   #machine(): Machine {
     const { machines } = this.#components.fleet;
     return machines[this.#prng.int(machines.length)]!;
@@ -202,4 +233,9 @@ export class Faults {
   #lengthMs(least: number, most: number): number {
     return least * (most / least) ** this.#prng.next();
   }
+}
+
+function decodeLeader(value: Uint8Array | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  return (JSON.parse(Buffer.from(value).toString()) as { name: string }).name;
 }

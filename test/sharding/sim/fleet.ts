@@ -1,21 +1,23 @@
 // The nodes of a simulated fleet: each life runs the real sharding service with two types, and two
 // clients that ask and tell entities of both.
 import { hasCode, messageOf, silentLogger, sleep } from '../../../src/core/index.ts';
-import { decodeTable } from '../../../src/sharding/shard-table.ts';
-import { defineEntity, Sharding } from '../../../src/sharding/index.ts';
-import { StoreClient } from '../../sim/store-client.ts';
+import { Extractor } from '../../../src/sharding/extractor.ts';
+import { Sharding } from '../../../src/sharding/index.ts';
 import { ProcessClock } from '../../sim/world.ts';
 import { JournalClient } from './journal.ts';
+import { defineLedger, TYPES } from './ledger.ts';
 import { driftOf } from './plan.ts';
+import { SteppedStore } from './steps.ts';
 import { WireHost } from './wires.ts';
 import type { Clock, Logger, Prng } from '../../../src/core/index.ts';
-import type { EntityContext, EntityType } from '../../../src/sharding/index.ts';
 import type { StorePath } from '../../sim/store-client.ts';
 import type { StoreServer } from '../../sim/store-server.ts';
 import type { Process, Timekeeping, World } from '../../sim/world.ts';
 import type { JournalServer } from './journal.ts';
 import type { Judge } from './judge.ts';
+import type { LedgerType } from './ledger.ts';
 import type { Plan } from './plan.ts';
+import type { OnStep, Step } from './steps.ts';
 import type { Wires } from './wires.ts';
 
 export interface FleetComponents {
@@ -24,8 +26,7 @@ export interface FleetComponents {
   readonly server: StoreServer;
   readonly journal: JournalServer;
   readonly judge: Judge;
-  /** Something happened in a handoff. */
-  readonly onStep: (node: string, step: string) => void;
+  readonly onStep: OnStep;
 }
 
 export interface Machine {
@@ -39,31 +40,21 @@ export interface Life {
   readonly process: Process;
   readonly host: WireHost;
   readonly clock: Clock;
-  readonly store: StoreClient;
+  readonly store: SteppedStore;
   readonly sharding: Sharding;
-  readonly types: readonly EntityType<Ledger, LedgerHandlers>[];
+  readonly types: readonly LedgerType[];
   leaving: boolean;
+  draining: boolean;
   /** On its clock, when it was held up last. */
   resumedMs: number;
 }
 
-/** What an entity remembers: the messages that it has handled. */
-export interface Ledger {
-  readonly seen: number[];
-}
-
-type LedgerHandlers = {
-  readonly note: (
-    state: Ledger,
-    number: number,
-    context: EntityContext,
-  ) => Promise<number> | number;
-};
-
-export const TYPES = ['plain', 'kept'] as const;
 const ENTITIES = 10;
+const RARE = 30;
 const ASK_TIMEOUTS_MS = [400, 3_000, 9_000];
-const STEPS = ['frozen', 'handed', 'table written'];
+
+/** Steps that only the log tells. */
+const LOGGED: readonly string[] = ['frozen', 'handed', 'table written'];
 
 export class SimFleet {
   readonly machines: readonly Machine[];
@@ -74,6 +65,8 @@ export class SimFleet {
   readonly #sequences = new Map<string, number>();
   #count = 0;
   quiet = false;
+  /** Probes that were answered. */
+  probed = 0;
 
   constructor(components: FleetComponents, plan: Plan) {
     this.#components = components;
@@ -127,6 +120,7 @@ export class SimFleet {
       world.unsettle();
       void life.sharding.drain(this.#plan.calm ? 60_000 : 5_000).then(async (gone) => {
         world.trace.add(world.now, machine.name, gone ? 'drained' : 'not drained');
+        if (gone) this.#drained(life);
         // What is still on its way to it has to be sent elsewhere, and its own asks answered.
         await sleep(life.clock, 300 + this.#plan.wires.lateMs);
         await life.sharding.stop();
@@ -134,6 +128,36 @@ export class SimFleet {
         if (life.process.alive) this.#end(machine, life, 20);
       });
     });
+  }
+
+  /** Has others take its shards, until `undrain`. */
+  drain(life: Life, timeoutMs: number): void {
+    const { world } = this.#components;
+    life.draining = true;
+    world.at(0, life.process, () => {
+      world.unsettle();
+      void life.sharding.drain(timeoutMs).then((gone) => {
+        if (gone && life.draining) this.#drained(life);
+      });
+    });
+  }
+
+  undrain(life: Life): void {
+    const { world, judge } = this.#components;
+    life.draining = false;
+    world.at(0, life.process, () => {
+      if (life.leaving) return;
+      judge.ownership.empty.delete(life.process.name);
+      life.sharding.undrain();
+    });
+  }
+
+  /** It says that it has nothing, and is to get nothing. */
+  #drained({ process, sharding }: Life): void {
+    const { judge } = this.#components;
+    if (!process.alive) return;
+    // Without a session it cannot get anything anyway.
+    if (sharding.session !== undefined) judge.ownership.drains(process.name);
   }
 
   /** After the last event. */
@@ -147,6 +171,7 @@ export class SimFleet {
     life.store.disconnect();
     machine.life = undefined;
     judge.ended(machine.name);
+    judge.ownership.empty.delete(machine.name);
     for (const other of wires.hosts.values()) {
       const afterMs = resetAfterMs ?? 2_000 + 6_000 * this.#prng.next();
       if (other !== life.host) {
@@ -156,7 +181,7 @@ export class SimFleet {
   }
 
   #makeLife(machine: Machine, number: number): Life {
-    const { world, wires, server, journal } = this.#components;
+    const { world, wires, server, journal, judge } = this.#components;
     const plan = this.#plan;
     const { name, keeping, path } = machine;
     const process: Process = { name, life: number, alive: true, paused: false, backlog: [] };
@@ -164,13 +189,17 @@ export class SimFleet {
     const host = new WireHost(wires, process, clock);
     const prng = world.prng(1000 + number);
     const believedTtl = plan.mutation === 'late-fence' ? 2 : 1;
-    const store = new StoreClient(
+    const onStep = (step: Step) => {
+      if (process.alive) this.#components.onStep(name, step);
+    };
+    const store = new SteppedStore(
       { world, server, process, clock, prng, path },
       { conditions: plan.store, believedTtl },
+      { onStep, heard: (type, table) => judge.ownership.heard(`${name}.${number}`, type, table) },
     );
     const client = new JournalClient(
       { world, process, server: journal, prng },
-      { delayMs: plan.store.delayMs, jitterMs: plan.store.jitterMs, faults: plan.journal },
+      { delayMs: plan.store.delayMs, jitterMs: plan.store.jitterMs, faults: plan.journal, onStep },
     );
     const log = this.#logOf(process);
     const sharding = new Sharding(
@@ -184,51 +213,9 @@ export class SimFleet {
       },
     );
     const made = { process, host, clock, store, sharding };
-    const types = TYPES.map((kind) => this.#defineType(kind, made));
-    return { ...made, types, leaving: false, resumedMs: -Infinity };
-  }
-
-  #defineType(
-    name: string,
-    life: Pick<Life, 'process' | 'clock' | 'sharding'>,
-  ): EntityType<Ledger, LedgerHandlers> {
-    const { judge, server } = this.#components;
-    const { process, clock, sharding } = life;
-    const { shards, handlerMs } = this.#plan;
-    const begin = (number: number, { shard, epoch, node }: EntityContext) => {
-      const table = server.entry(`sharding/tables/${name}`);
-      const truth = table === undefined ? undefined : decodeTable(table.value)[shard];
-      const session = server.entry(`sharding/nodes/${node}`)?.revision;
-      const own = sharding.session;
-      // A session that the store has ended by now is no session.
-      judge.begins(number, { type: name, shard, epoch, node, session: own }, truth);
-      if (own !== session) {
-        judge.violate('a node stops before its session ends', `${node}: ${own}, not ${session}`);
-      }
-    };
-    const finish = (state: Ledger, number: number, epoch: number): number => {
-      if (process.alive) judge.ends(number, process.name, epoch);
-      state.seen.push(number);
-      return number;
-    };
-    return defineEntity<Ledger, LedgerHandlers>({
-      name,
-      shards,
-      durable: name === 'kept',
-      passivateAfterMs: name === 'kept' ? 1_500 : Infinity,
-      initial: () => ({ seen: [] }),
-      handlers: {
-        note: (state, number, context) => {
-          begin(number, context);
-          const { epoch } = context;
-          const kind = this.#prng.int(10);
-          if (handlerMs === 0 || kind < 5) return finish(state, number, epoch);
-          const takesMs = kind === 9 ? 10 * handlerMs : handlerMs;
-          const done = sleep(clock, takesMs * this.#prng.next());
-          return done.then(() => finish(state, number, epoch));
-        },
-      },
-    });
+    const ledgers = { ...made, server, judge, plan, prng: this.#prng };
+    const types = TYPES.map((kind) => defineLedger(kind, ledgers));
+    return { ...made, types, leaving: false, draining: false, resumedMs: -Infinity };
   }
 
   #logOf(process: Process): Logger {
@@ -236,10 +223,10 @@ export class SimFleet {
     return {
       ...silentLogger,
       debug: (fields, message) => {
-        if (!STEPS.includes(message) || !process.alive) return;
+        if (!LOGGED.includes(message) || !process.alive) return;
         const { shard } = fields as { shard?: number };
         world.trace.add(world.now, process.name, message, shard ?? -1);
-        onStep(process.name, message);
+        onStep(process.name, message as Step);
       },
       warn: (fields, message) => {
         const { entity, err } = fields as { entity?: string; err?: unknown };
@@ -257,13 +244,62 @@ export class SimFleet {
       if (this.quiet || life.leaving) return;
       const burst = this.#prng.int(8) === 0 ? 5 : 1;
       const type = life.types[this.#prng.int(life.types.length)]!;
-      const entity = `e${this.#prng.int(ENTITIES)}`;
+      const rare = this.#prng.int(16) === 0;
+      const entity = rare ? `r${this.#prng.int(RARE)}` : `e${this.#prng.int(ENTITIES)}`;
       for (let i = 0; i < burst; i++) this.#sendTo(life, type, entity);
       this.#talk(life);
     });
   }
 
-  #sendTo(life: Life, type: EntityType<Ledger, LedgerHandlers>, entity: string): void {
+  /** How many entities of each shard have answered at least once. */
+  answered(type: string): number[] {
+    const extractor = new Extractor(this.#plan.shards);
+    const counts = Array.from({ length: this.#plan.shards }, () => 0);
+    const ids = new Set<string>();
+    for (const message of this.#components.judge.sent) {
+      if (message.type === type && message.outcome === 'answered') ids.add(message.entity);
+    }
+    for (const id of ids) counts[extractor.shardOf(id)]!++;
+    return counts;
+  }
+
+  /** Every shard answers every node that is there, within `timeoutMs`. */
+  probe(timeoutMs: number): void {
+    const { world, judge } = this.#components;
+    const extractor = new Extractor(this.#plan.shards);
+    const ids = new Map<number, string>();
+    for (let i = 0; ids.size < this.#plan.shards; i++) {
+      const id = `probe-${i}`;
+      if (!ids.has(extractor.shardOf(id))) ids.set(extractor.shardOf(id), id);
+    }
+    for (const { life } of this.running()) {
+      const { process, sharding, types, leaving } = life;
+      if (leaving) continue;
+      world.at(0, process, () => {
+        world.unsettle();
+        for (const type of types) {
+          for (const [shard, id] of ids) {
+            const what = `${process.name} to ${type.name} shard ${shard}`;
+            sharding
+              .entity(type, id)
+              .ask('ping', { timeoutMs })
+              .then(
+                () => {
+                  this.probed++;
+                },
+                (error: unknown) => {
+                  // Its owner has answered: there is no room.
+                  if (!process.alive || /are in memory/.test(messageOf(error))) return;
+                  judge.violate('every shard answers again', `${what}: ${messageOf(error)}`);
+                },
+              );
+          }
+        }
+      });
+    }
+  }
+
+  #sendTo(life: Life, type: LedgerType, entity: string): void {
     const { judge, world } = this.#components;
     const { clock, process, sharding } = life;
     const sender = `${process.name}.${process.life}`;

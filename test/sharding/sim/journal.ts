@@ -4,11 +4,12 @@ import { EpochFence } from '../../../src/store/index.ts';
 import type { Prng } from '../../../src/core/index.ts';
 import type { Journal, ShardKey } from '../../../src/sharding/index.ts';
 import type { Process, World } from '../../sim/world.ts';
+import type { Step } from './steps.ts';
 
 export class JournalServer {
   readonly #fenced: boolean;
   readonly #shards = new Map<string, { fence: EpochFence; states: Map<string, Uint8Array> }>();
-  readonly counters = { appended: 0, refused: 0 };
+  readonly counters = { appended: 0, loaded: 0, refused: 0 };
 
   /** `fenced` false leaves the fence out: a bug on purpose. */
   constructor(fenced: boolean) {
@@ -44,6 +45,7 @@ export class JournalServer {
 export interface JournalConditions {
   readonly delayMs: number;
   readonly jitterMs: number;
+  readonly onStep?: (step: Step) => void;
   /** Changes while the simulation runs. */
   readonly faults: {
     /** The probability that a request or its answer is lost. */
@@ -74,12 +76,22 @@ export class JournalClient implements Journal {
     this.#conditions = conditions;
   }
 
-  open(key: ShardKey): Promise<readonly string[]> {
-    return this.#call(() => [...this.#server.at(key).keys()]);
+  async open(key: ShardKey): Promise<readonly string[]> {
+    const { onStep } = this.#conditions;
+    onStep?.('open sent');
+    const ids = await this.#call(() => {
+      onStep?.('open taken');
+      return [...this.#server.at(key).keys()];
+    });
+    onStep?.('open answered');
+    return ids;
   }
 
   load(key: ShardKey, id: string): Promise<Uint8Array | undefined> {
-    return this.#call(() => this.#server.at(key).get(id));
+    return this.#call(() => {
+      this.#server.counters.loaded++;
+      return this.#server.at(key).get(id);
+    });
   }
 
   append(key: ShardKey, id: string, state: Uint8Array): Promise<void> {

@@ -1,6 +1,9 @@
 // Sees the truth of the store and every handler that runs, and knows what must never be. It keeps
 // the first violation.
+import { Ownership } from './ownership.ts';
+import type { StoreServer } from '../../sim/store-server.ts';
 import type { Trace } from '../../sim/trace.ts';
+import type { At } from './ownership.ts';
 
 export interface Violation {
   readonly invariant: string;
@@ -38,11 +41,14 @@ export class Judge {
   readonly #last = new Map<string, number>();
   /** Handlers that run, by entity. */
   readonly #running = new Map<string, number>();
-  readonly #epochs = new Map<string, number>();
+  /** By entity, what was acknowledged last. */
+  readonly #answered = new Map<string, number>();
+  readonly ownership: Ownership;
 
-  constructor(trace: Trace, now: () => number) {
+  constructor(trace: Trace, now: () => number, server: StoreServer) {
     this.#trace = trace;
     this.#now = now;
+    this.ownership = new Ownership(server, now, (...what) => this.violate(...what));
   }
 
   violate(invariant: string, details: string): void {
@@ -85,9 +91,24 @@ export class Judge {
     if (running > 1) this.violate('one message at a time', entity);
   }
 
-  ends(number: number, node: string, epoch: number): void {
+  /** An entity that is in memory begins with what it remembers. */
+  holds(number: number, count: number, at: At): void {
+    this.ownership.holds(this.sent[number]!, count, at);
+  }
+
+  /** A durable entity begins: it knows what somebody has an answer to. */
+  keeps(number: number, seen: readonly number[]): void {
     const { type, entity } = this.sent[number]!;
-    const key = `${node} ${type}/${entity} ${epoch}`;
+    const last = this.#answered.get(`${type}/${entity}`);
+    if (last === undefined || seen.includes(last)) return;
+    const details = `${type}/${entity} has not got ${last} at message ${number}`;
+    this.violate('what was acknowledged is there', details);
+  }
+
+  ends(number: number, node: string, at: At): void {
+    const message = this.sent[number]!;
+    const key = `${node} ${message.type}/${message.entity} ${at.epoch}`;
+    this.ownership.handled(message, at);
     this.#running.set(key, (this.#running.get(key) ?? 1) - 1);
   }
 
@@ -113,6 +134,7 @@ export class Judge {
     }
     if (code === undefined) {
       message.outcome = 'answered';
+      this.#answered.set(`${message.type}/${message.entity}`, number);
       if (message.handled !== 1) {
         this.violate('an answer comes of one handling', `message ${number}: ${message.handled}`);
       }
@@ -122,18 +144,6 @@ export class Judge {
       message.outcome = 'unknown';
     } else {
       this.violate('a typed outcome', `message ${number}: ${code}`);
-    }
-  }
-
-  /** The table of a type was written. */
-  written(type: string, epochs: readonly number[]): void {
-    for (const [shard, epoch] of epochs.entries()) {
-      const key = `${type} ${shard}`;
-      const before = this.#epochs.get(key) ?? 0;
-      if (epoch !== before && epoch !== before + 1) {
-        this.violate('epochs grow by one', `${key}: ${epoch} after ${before}`);
-      }
-      this.#epochs.set(key, epoch);
     }
   }
 

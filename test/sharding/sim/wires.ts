@@ -23,6 +23,8 @@ export interface WireConditions {
   readonly lateMs: number;
 }
 
+export type CallMoment = 'sent' | 'arrived' | 'answered';
+
 const CONNECT_TIMEOUT_MS = 1_000;
 const CALL_TIMEOUT_MS = 30_000;
 /** A message that does not pass is tried again, as TCP does. */
@@ -57,6 +59,8 @@ export class Wires {
   readonly prng: Prng;
   readonly hosts = new Map<string, WireHost>();
   readonly bugs: WireBugs;
+  /** A call left, arrived or was answered. */
+  onCall: (node: string, procedure: string, moment: CallMoment) => void = () => {};
   readonly #blocked = new Map<string, number>();
   readonly #stuckLanes = new Map<Lane, (() => void)[]>();
 
@@ -182,12 +186,14 @@ export class WireHost implements RpcHost {
       timer.cancel();
       world.unsettle();
       outcome();
+      this.#wires.onCall(this.name, procedure, 'answered');
     };
     const fail = (code: string) => settle(() => reject(failed(code, name)));
     const timer = this.#clock.schedule(timeoutMs, () => fail('deadline_exceeded'));
     const call: Call = { connection, settle, reject };
     this.#calls.add(call);
     const travelled = throughCodec(request);
+    this.#wires.onCall(this.name, procedure, 'sent');
     if (connection === undefined && name === this.name) {
       world.at(0, this.process, () => this.#serve(this.name, procedure, travelled, call, resolve));
     } else if (connection === undefined) {
@@ -203,11 +209,21 @@ export class WireHost implements RpcHost {
     return promise;
   }
 
-  /** Ends this end of a connection; whoever waits on it hears of it. */
-  break(name: string, only?: WireHost): void {
+  /** Ends this end of a connection; who waits on it hears of it. Returns how to end the other. */
+  break(name: string, only?: WireHost): () => void {
     const connection = this.#connections.get(name);
-    if (connection === undefined) return;
-    if (only !== undefined && !connection.ends.includes(only)) return;
+    if (connection === undefined) return () => {};
+    if (only !== undefined && !connection.ends.includes(only)) return () => {};
+    this.#close(name, connection);
+    const far = connection.ends[connection.ends[0] === this ? 1 : 0];
+    return () => {
+      this.#wires.world.at(0, far.process, () => {
+        if (far.#connections.get(this.name) === connection) far.#close(this.name, connection);
+      });
+    };
+  }
+
+  #close(name: string, connection: Connection): void {
     this.#connections.delete(name);
     connection.open[connection.ends[0] === this ? 0 : 1] = false;
     for (const call of [...this.#calls]) {
@@ -215,6 +231,13 @@ export class WireHost implements RpcHost {
       const code = this.#wires.bugs.deniesSending ? 'peer_unreachable' : 'peer_disconnected';
       call.settle(() => call.reject(failed(code, name)));
     }
+  }
+
+  /** What a handler of this node says at once. */
+  ask(procedure: string): unknown {
+    const handler = this.#handlers.get(procedure);
+    const answer = handler?.({ body: {} }, { peer: this.name, signal: NEVER });
+    return answer instanceof Promise ? undefined : answer?.body;
   }
 
   linked(): string[] {
@@ -284,6 +307,7 @@ export class WireHost implements RpcHost {
     to: { peer: string; sendBack(payload: Payload): void; refuse(error: unknown): void },
   ): void {
     this.#wires.world.unsettle();
+    this.#wires.onCall(this.name, procedure, 'arrived');
     const handler = this.#handlers.get(procedure);
     try {
       if (handler === undefined) throw failed('unknown_procedure', procedure);
