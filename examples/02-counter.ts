@@ -33,6 +33,7 @@ const cli = path.join(import.meta.dirname, '../src/cli/main.ts');
 const newToken = () =>
   execFileSync(process.execPath, [cli, 'token', '--data-dir', path.join(folder, 'node-0')], {
     encoding: 'utf8',
+    stdio: 'pipe',
   }).trim();
 
 const founder = await Fleet.found(optionsOf('node-0'));
@@ -42,6 +43,7 @@ for (const name of ['node-1', 'node-2']) {
   fleets.push(await Fleet.join({ ...optionsOf(name), seeds: [founder.address], token }));
 }
 for (const fleet of fleets) fleet.host(Counter);
+say('three nodes share out 32 shards, a tenth of them at a time');
 // Within seconds each has its third of the shards.
 const shardsOf = async (node: string) =>
   (await founder.sharding.describe()).filter(({ owner }) => owner === node).length;

@@ -6,81 +6,60 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { systemClock } from '../src/core/index.ts';
-import {
-  CpuBackend,
-  Device,
-  deviceHandlers,
-  LocalDevices,
-  WebGpuBackend,
-} from '../src/devices/index.ts';
 import { ClusterAuthority } from '../src/identity/index.ts';
-import { defineEntity, Fleet, hasCode, layoutOf } from '../src/node/index.ts';
+import { Fleet, hasCode, layoutOf } from '../src/node/index.ts';
+import type { DeviceRegion, NodeConfigInput } from '../src/node/index.ts';
 
-const clock = systemClock;
 const folder = await mkdtemp(path.join(os.tmpdir(), 'flotilla-devices-'));
 const show = (line: string) => void process.stdout.write(`${line}\n`);
 
-/** A device's commands as an entity. Each node gives its own devices; the shards decide whose. */
-function deviceEntity(devices: LocalDevices) {
-  return defineEntity({
-    name: 'device',
-    shards: 64,
-    initial: () => ({}),
-    handlers: deviceHandlers((shard) => devices.forShard(shard)),
-  });
-}
-
 async function start(name: string, join: { seeds?: string[]; token?: string } = {}) {
-  const listen = { host: '127.0.0.1', port: 0 };
-  const dataDir = path.join(folder, name);
-  const options = { name, dataDir, listen, http: false, log: 'silent', ...join } as const;
-  const fleet = await (join.token === undefined ? Fleet.found(options) : Fleet.join(options));
-  const device = (index: number) =>
-    new Device({ backend: new CpuBackend(), clock }, { address: `${name}/cpu-${index}` });
-  const devices = new LocalDevices({ clock });
-  const gpu = new Device(
-    { backend: new WebGpuBackend({ clock }), clock },
-    { address: `${name}/gpu-0` },
-  );
-  await devices.start([device(0), device(1), gpu]);
-  for (const { address, reason } of devices.unavailable) show(`${address} is left out: ${reason}`);
-  return { fleet, devices, type: deviceEntity(devices) };
+  const options: NodeConfigInput = {
+    ...{ name, dataDir: path.join(folder, name), http: false, log: 'silent' },
+    listen: { host: '127.0.0.1', port: 0 },
+    // A GPU that is not there is left out.
+    devices: [{ backend: 'cpu' }, { backend: 'cpu' }, { backend: 'webgpu' }],
+    ...join,
+  };
+  return join.token === undefined ? Fleet.found(options) : Fleet.join(options);
 }
 
 const first = await start('node-0');
 const identity = layoutOf(path.join(folder, 'node-0')).identity;
-const authority = await ClusterAuthority.open(identity, { clock, create: false });
-const second = await start('node-1', {
-  seeds: [first.fleet.address],
-  token: authority.createToken(),
-});
-for (const { fleet, type } of [second, first]) fleet.host(type);
+const authority = await ClusterAuthority.open(identity, { clock: systemClock, create: false });
+const second = await start('node-1', { seeds: [first.address], token: authority.createToken() });
 
-const bytes = (...values: number[]) => new Uint8Array(Float32Array.from(values).buffer);
+// Made once, in the store: every node with devices hosts it from then on, unasked.
+const vectors: DeviceRegion = await first.devices.region('vectors', { shards: 64 });
 
 /** Asked from node-0 throughout; where the device is, the shard knows. */
 async function double(id: string) {
-  const device = first.fleet.entity(first.type, id);
-  const x = await device.ask({ allocate: { dtype: 'float32', length: 3 } });
-  const y = await device.ask({ allocate: { dtype: 'float32', length: 3 } });
-  await device.ask({ copyIn: { buffer: x, data: bytes(1, 2, 3) } });
-  await device.ask({ launch: { kernel: 'axpy', alpha: 2, x, y } });
-  const result = await device.ask({ copyOut: { buffer: y } });
-  show(`${id}: shard ${device.shard} on ${x.device}: ${new Float32Array(result.slice().buffer)}`);
+  const device = vectors.entity(id);
+  const x = await device.allocate('float32', 3);
+  const y = await device.allocate('float32', 3);
+  await device.copyIn(x, Float32Array.of(1, 2, 3));
+  await device.launch({ kernel: 'axpy', alpha: 2, x, y });
+  show(`${id}: shard ${device.shard} on ${x.device}: ${await device.copyOut(y)}`);
   return { device, x };
 }
 
 const ids = ['red', 'green', 'blue', 'grey', 'pink', 'teal'];
-const [red] = await Promise.all(ids.map(double));
+const [, green] = await Promise.all(ids.map(double));
+
+// Work without a place of its own goes where the least waits, and stays there.
+const free = await first.devices.place({ minFreeBytes: 1024 });
+show(`the next piece of work goes to ${free.address}`);
+for (const { address, state, reason } of (await first.devices.list()).devices) {
+  show(`${address} is ${state}${reason === undefined ? '' : `: ${reason}`}`);
+}
 
 show('node-0 hands its shards over');
-await first.fleet.sharding.drain(10_000);
+await first.sharding.drain(10_000);
 await Promise.all(ids.map(double));
 // Shards move, buffers do not: a name from before is refused, from wherever it is asked.
-const refused = await red?.device.ask({ copyOut: { buffer: red.x } }).catch((error) => error);
+const refused = await green?.device.copyOut(green.x).catch((error) => error);
 show(`the buffer of before: ${hasCode(refused) ? refused.message : 'still there'}`);
 
-await second.fleet.stop();
-await first.fleet.stop();
-await Promise.all([first.devices.stop(), second.devices.stop()]);
+await second.stop();
+await first.stop();
 await rm(folder, { recursive: true });

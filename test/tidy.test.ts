@@ -25,6 +25,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   cluster: 5,
   sharding: 6,
   collectives: 6,
+  placement: 7,
   tables: 7,
   training: 8,
   engines: 8,

@@ -56,7 +56,10 @@ export async function runDrain(
   const answer = await new FleetClient(flags.url).post('/cluster/drain', { node, cancel });
   if (flags.json) out.line(JSON.stringify(answer));
   else if (cancel) out.line(`${node} takes requests again`);
-  else out.line(`${node} takes no new requests; "flotilla drain ${node} --cancel" undoes it`);
+  else {
+    out.line(`${node} takes no new requests, and its entities go elsewhere`);
+    out.line(`"flotilla drain ${node} --cancel" undoes it`);
+  }
 }
 
 export async function runLeave(

@@ -29,7 +29,7 @@ export async function runShards(
     return;
   }
   if (shards.length === 0) {
-    out.line(type === undefined ? 'no entities are hosted here' : `no type is named ${type}`);
+    out.line(type === undefined ? 'no node hosts entities' : `no type is named ${type}`);
     return;
   }
   const rows = flags.all === true ? shards.map(rowOf) : sumsOf(shards);

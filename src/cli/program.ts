@@ -15,6 +15,7 @@ import {
   trainingOptionsOf,
   wholeNumber,
 } from './options.ts';
+import { addDeviceCommand } from './program-devices.ts';
 import { addEngineCommands } from './program-engines.ts';
 import { addKeyCommands } from './program-keys.ts';
 import { oneLine } from './report-error.ts';
@@ -56,6 +57,7 @@ export function createProgram(context: CliContext): Command {
   addClusterCommands(program, context);
   addLoadCommands(program, context);
   addMemberCommands(program, context);
+  addDeviceCommand(program, context);
   addEngineCommands(program, context);
   addKeyCommands(program, context);
   addModelCommands(program, context);
@@ -241,14 +243,18 @@ function addMemberCommands(program: Command, context: CliContext): void {
     await runShards(context, type, options);
   });
 
-  const drain = addCommand(program, 'drain', 'take a node out of routing; it goes on running')
+  const drain = addCommand(
+    program,
+    'drain',
+    'have requests and entities go elsewhere; the node goes on',
+  )
     .argument('<name>', 'the node')
     .option('--cancel', 'let it take requests again');
   addClientOptions(drain).addHelpText(
     'after',
     examples([
-      ['flotilla drain node-1', 'requests go to the others'],
-      ['flotilla drain node-1 --cancel', 'and come back'],
+      ['flotilla drain node-1', 'requests and entities go to the others'],
+      ['flotilla drain node-1 --cancel', 'and may come back'],
     ]),
   );
   drain.action(async (name: string, options: DrainFlags) => {

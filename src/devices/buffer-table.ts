@@ -2,7 +2,7 @@
 // name that comes in is data from anywhere; what it stands for is read here, never from the name.
 import { FlotillaError } from '../core/index.ts';
 import { BLOCK_ALIGNMENT_BYTES } from './defaults.ts';
-import { deviceFault } from './errors.ts';
+import { deviceFault, shown } from './errors.ts';
 import type { DeviceBuffer, DType } from './buffer.ts';
 import type { Bound } from './launch.ts';
 
@@ -20,12 +20,13 @@ export interface Reservation {
 export class BufferTable {
   readonly #device: string;
   readonly #entries = new Map<number, Entry>();
-  #generation = 1;
+  #generation: number;
   #lastId = 0;
   #usedBytes = 0;
 
-  constructor(device: string) {
+  constructor(device: string, generation: number) {
     this.#device = device;
+    this.#generation = generation;
   }
 
   get generation(): number {
@@ -92,14 +93,14 @@ export class BufferTable {
   }
 
   #find(buffer: unknown): { id: number; entry: Entry } {
-    const { device, id, generation } = (buffer ?? {}) as Partial<DeviceBuffer>;
-    if (device !== this.#device) throw this.#unknown(`is of ${device ?? 'no device'}`, id);
+    const { device, id, generation } = (buffer ?? {}) as Partial<Record<string, unknown>>;
+    if (device !== this.#device) throw this.#unknown(`is of ${shown(device ?? 'no device')}`, id);
     if (generation !== this.#generation) {
       throw new FlotillaError(
         'buffer_stale',
-        `buffer ${id} of ${this.#device} is of generation ${generation}, ` +
-          `but the device is in its ${this.#generation}th`,
-        { details: { id: Number(id), generation: this.#generation, given: Number(generation) } },
+        `buffer ${shown(id)} of ${this.#device} is of generation ${shown(generation)}, ` +
+          `but the device is in generation ${this.#generation}`,
+        { details: { id: figure(id), generation: this.#generation, given: figure(generation) } },
       );
     }
     const entry = this.#entries.get(id as number);
@@ -108,9 +109,13 @@ export class BufferTable {
   }
 
   #unknown(why: string, id: unknown): FlotillaError {
-    const message = `${this.#device} has no buffer ${String(id)}: it ${why}`;
+    const message = `${this.#device} has no buffer ${shown(id)}: it ${why}`;
     return new FlotillaError('buffer_unknown', message, {
-      details: { device: this.#device, id: Number(id) },
+      details: { device: this.#device, id: figure(id) },
     });
   }
+}
+
+function figure(value: unknown): number | string {
+  return typeof value === 'number' ? value : shown(value);
 }

@@ -1,5 +1,7 @@
 // What a buffer of a device is called from outside: plain data that may cross a connection. The
 // bytes behind it, and whether it is still good, are known to its device alone.
+import { MAX_TEXT_LENGTH } from './defaults.ts';
+import { launchInvalid } from './errors.ts';
 
 /** Elements that a buffer may hold. Kernels compute in float32; `cast` converts. */
 export type DType = 'float32' | 'float16' | 'int32' | 'uint8';
@@ -30,6 +32,16 @@ export interface DeviceBuffer<D extends DType = DType> {
   readonly dtype: D;
   /** Elements. */
   readonly length: number;
+}
+
+/** Reads a name that came from elsewhere. Raises `launch_invalid`. */
+export function readDeviceBuffer(body: unknown): DeviceBuffer {
+  const { device, id, generation, dtype, length } = (body ?? {}) as Record<string, unknown>;
+  const counts = [id, generation, length].every((value) => Number.isSafeInteger(value));
+  if (typeof device === 'string' && device.length <= MAX_TEXT_LENGTH && counts && isDType(dtype)) {
+    return { device, id, generation, dtype, length } as DeviceBuffer;
+  }
+  throw launchInvalid('buffer', 'the name of a buffer', body);
 }
 
 export function isDType(value: unknown): value is DType {

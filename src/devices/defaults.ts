@@ -48,6 +48,8 @@ export const COPY_SLICE_BYTES = 4 * 2 ** 20;
 
 /** Limits and timings of a device. */
 export const DEVICE_DEFAULTS = {
+  /** Of the first context. */
+  generation: 1,
   /** Commands that may wait, also while the context is rebuilt; one more is refused. */
   queueLimit: 1024,
   /** Host data that waiting commands may hold; more is refused, so that a pause costs no memory. */

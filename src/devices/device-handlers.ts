@@ -37,11 +37,12 @@ export interface ShardContext {
  */
 export function deviceHandlers(deviceOf: (shard: number) => Device) {
   return {
-    allocate(_: object, { dtype, length }: AllocateMessage, { shard }: ShardContext) {
+    allocate(_: object, message: AllocateMessage, { shard }: ShardContext) {
+      const { dtype, length } = message ?? {};
       return deviceOf(shard).allocate(dtype, length);
     },
     async copyIn(_: object, message: CopyInMessage, { shard }: ShardContext): Promise<void> {
-      const { buffer, data, offset = 0 } = message;
+      const { buffer, data, offset = 0 } = message ?? {};
       const dtype = buffer?.dtype;
       if (!isDType(dtype)) throw launchInvalid('dtype', `one of ${DTYPES.join(', ')}`, dtype);
       if (!(data instanceof Uint8Array) || data.byteLength % bytesPerElement(dtype) !== 0) {
@@ -54,7 +55,7 @@ export function deviceHandlers(deviceOf: (shard: number) => Device) {
       message: CopyOutMessage,
       { shard }: ShardContext,
     ): Promise<Uint8Array> {
-      const { buffer, ...part } = message;
+      const { buffer, ...part } = message ?? {};
       return bytesOf(await deviceOf(shard).copyOut(buffer, part));
     },
     free(_: object, buffer: DeviceBuffer, { shard }: ShardContext): Promise<void> {

@@ -4,15 +4,16 @@
 import { Deadlines, FlotillaError, invalidOption, messageOf, silentLogger } from '../core/index.ts';
 import { BufferTable } from './buffer-table.ts';
 import { bytesOf, bytesPerElement, DTYPES, hostArrayOf, isDType, isHostArray } from './buffer.ts';
-import { DEVICE_DEFAULTS } from './defaults.ts';
+import { DEVICE_DEFAULTS, MAX_TEXT_LENGTH } from './defaults.ts';
 import { DeviceCommand } from './device-command.ts';
-import { deviceFault, launchInvalid } from './errors.ts';
+import { deviceFault, launchInvalid, shown } from './errors.ts';
 import { bindLaunch } from './launch.ts';
 import { Supervisor } from './supervisor.ts';
 import type { Clock, Logger } from '../core/index.ts';
 import type { DeviceBackend, DeviceContext } from './backend.ts';
 import type { DeviceBuffer, DType, HostArrays } from './buffer.ts';
 import type { CommandOptions, CommandParts } from './device-command.ts';
+import type { CopyOptions, DeviceCommands } from './device-commands.ts';
 import type { Launch } from './launch.ts';
 import type { DeviceState } from './supervisor.ts';
 import type { DeviceStats } from './stats.ts';
@@ -26,6 +27,12 @@ export interface DeviceComponents {
 export interface DeviceOptions {
   /** What the device is called everywhere, for as long as its node has the name: `node-1/cpu-0`. */
   readonly address: string;
+  /**
+   * Of its first context. A device whose address had another life, in an earlier process, begins
+   * above all of that life's: else names of its buffers from then would be taken for new ones.
+   * @default 1
+   */
+  readonly generation?: number;
   /** Commands that may wait. @default 1024 */
   readonly queueLimit?: number;
   /** Host data that waiting commands may hold. @default 256 MiB */
@@ -44,18 +51,12 @@ export interface DeviceOptions {
   readonly rebuildAttempts?: number;
 }
 
-/** Copies part of a buffer. */
-export interface CopyOptions extends CommandOptions {
-  /** First element. @default 0 */
-  readonly offset?: number;
-}
-
 /**
  * Every command waits its turn, and rejects with `queue_full`, `deadline_exceeded`, `cancelled`,
  * `device_dead`, `device_stopped`, or `device_fault` when the context fails under it; then whether
  * it took effect does not matter, since the buffers are gone.
  */
-export class Device {
+export class Device implements DeviceCommands {
   readonly address: string;
   readonly #backend: DeviceBackend;
   readonly #clock: Clock;
@@ -75,9 +76,12 @@ export class Device {
 
   constructor({ backend, clock, logger = silentLogger }: DeviceComponents, options: DeviceOptions) {
     this.#options = { ...DEVICE_DEFAULTS, ...options };
-    const { address, ...limits } = this.#options;
+    const { address, generation, ...limits } = this.#options;
     if (typeof address !== 'string' || address === '') {
       throw invalidOption('address', 'a name', address);
+    }
+    if (!Number.isSafeInteger(generation) || generation < 1) {
+      throw invalidOption('generation', 'a whole number from 1', generation);
     }
     for (const [name, value] of Object.entries(limits)) {
       if (!(value > 0 && value < 2 ** 31)) throw invalidOption(name, 'positive', value);
@@ -86,7 +90,7 @@ export class Device {
     this.#backend = backend;
     this.#clock = clock;
     this.#deadlines = new Deadlines(clock);
-    this.#buffers = new BufferTable(address);
+    this.#buffers = new BufferTable(address, generation);
     const log = logger;
     this.#supervisor = new Supervisor({ backend, clock }, limits, {
       opened: (context) => {
@@ -169,9 +173,10 @@ export class Device {
   ): Promise<HostArrays[D]> {
     const run = async (context: DeviceContext) => {
       const { handle, dtype, length } = this.#buffers.get(buffer);
-      const { offset = 0, length: wanted = length - offset } = options;
+      const from = checkRange({ offset: options.offset, length: 0 }, length);
+      const wanted = options.length ?? length - from;
+      checkRange({ offset: from, length: wanted }, length);
       const size = bytesPerElement(dtype);
-      const from = checkRange({ offset, length: wanted }, length);
       const bytes = await context.read(handle, from * size, wanted * size);
       return hostArrayOf(dtype, bytes) as HostArrays[D];
     };
@@ -195,12 +200,13 @@ export class Device {
       await context.launch(bindLaunch(launch, (buffer) => this.#buffers.get(buffer)));
       this.#launches++;
     };
-    return this.#submit({ what: `${launch.kernel} on ${this.address}`, bytes: 0, run }, options);
+    const what = `${shown(launch?.kernel)} on ${this.address}`;
+    return this.#submit({ what, bytes: 0, run }, options);
   }
 
   /** Figures of this moment. */
   stats(): DeviceStats {
-    const { context, faults } = this.#supervisor;
+    const { context, faults, reason } = this.#supervisor;
     const now = this.#clock.now();
     const { generation, count, usedBytes } = this.#buffers;
     return {
@@ -219,6 +225,10 @@ export class Device {
       faults,
       busyMs: this.#busyMs + (this.#running.size > 0 ? now - this.#busySince : 0),
       sampledAtMs: now,
+      ...(this.state === 'dead' &&
+        reason !== undefined && {
+          reason: reason.message.slice(0, MAX_TEXT_LENGTH),
+        }),
     };
   }
 
@@ -341,12 +351,8 @@ function checkRange(
   { offset = 0, length }: { offset?: number | undefined; length: number },
   size: number,
 ): number {
-  if (Number.isSafeInteger(offset) && offset >= 0 && length >= 0 && offset + length <= size) {
-    return offset;
-  }
-  throw launchInvalid(
-    'offset and length',
-    `inside a buffer of ${size} elements`,
-    `${offset} and ${length}`,
-  );
+  const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(length);
+  if (whole && offset >= 0 && length >= 0 && offset + length <= size) return offset;
+  const given = `${shown(offset)} and ${shown(length)}`;
+  throw launchInvalid('offset and length', `inside a buffer of ${size} elements`, given);
 }

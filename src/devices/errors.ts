@@ -22,10 +22,17 @@ export const DEVICE_ERRORS = {
 
 /** `launch_invalid` with the facts that its reader needs. */
 export function launchInvalid(what: string, rule: string, actual: unknown): FlotillaError {
-  const shown = String(actual).slice(0, 80);
-  return new FlotillaError('launch_invalid', `${what} must be ${rule}, but is ${shown}`, {
-    details: { argument: what, rule, actual: shown },
+  const text = shown(actual);
+  return new FlotillaError('launch_invalid', `${what} must be ${rule}, but is ${text}`, {
+    details: { argument: what, rule, actual: text },
   });
+}
+
+/** A value from anywhere, in a few characters. An object's own idea of its text is not asked. */
+export function shown(value: unknown): string {
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (typeof value === 'object' && value !== null) return 'an object';
+  return typeof value === 'function' ? 'a function' : String(value).slice(0, 80);
 }
 
 /** What a context raises when it fails under a call, and why it is lost. */

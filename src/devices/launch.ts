@@ -143,8 +143,9 @@ export function rowsOf(table: Bound, dim: number): number {
 
 /** Checks a launch, from wherever it came. Raises `launch_invalid` and what `lookup` raises. */
 export function bindLaunch(launch: Launch, lookup: Lookup): BoundLaunch {
-  const { kernel } = launch;
-  const bind = Object.hasOwn(BINDERS, kernel) ? BINDERS[kernel] : undefined;
+  const kernel: unknown = launch?.kernel;
+  const known = typeof kernel === 'string' && Object.hasOwn(BINDERS, kernel);
+  const bind = known ? BINDERS[kernel as KernelName] : undefined;
   if (bind === undefined) {
     throw launchInvalid('kernel', `one of ${Object.keys(BINDERS).join(', ')}`, kernel);
   }

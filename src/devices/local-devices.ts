@@ -1,21 +1,21 @@
-// The devices of one node: starts and stops them, finds them by address, places work on them, and
-// samples their figures for members and gossip. One that cannot start is listed with its reason.
+// The devices of one node: starts and stops them, finds them by address or by the shard that they
+// serve, and samples their figures. One that cannot start is listed with its reason.
 import { FlotillaError, messageOf, silentLogger } from '../core/index.ts';
 import { SAMPLE_INTERVAL_MS } from './defaults.ts';
-import { deviceOfShard, Placement } from './placement.ts';
+import { deviceOfShard, servesShards } from './placement.ts';
 import { utilizationOf } from './stats.ts';
 import type { Clock, Logger, Timer } from '../core/index.ts';
 import type { BackendKind } from './backend.ts';
 import type { Device } from './device.ts';
-import type { PlacementHints, PlacementOptions } from './placement.ts';
-import type { DeviceLoad, DeviceStats } from './stats.ts';
+import type { PlacementHints } from './placement.ts';
+import type { DeviceLoad, DeviceSample } from './stats.ts';
 
 export interface LocalDevicesComponents {
   readonly clock: Clock;
   readonly logger?: Logger;
 }
 
-export interface LocalDevicesOptions extends PlacementOptions {
+export interface LocalDevicesOptions {
   /** How often figures are sampled. @default 250 */
   readonly sampleIntervalMs?: number;
 }
@@ -28,41 +28,34 @@ export interface UnavailableDevice {
   readonly reason: string;
 }
 
-/** A sample: the figures, and how busy the device was since the one before. */
-export interface DeviceSample extends DeviceStats {
-  /** 0 to 1. */
-  readonly utilization: number;
-}
-
 export class LocalDevices {
   readonly #devices = new Map<string, Device>();
   readonly #unavailable: UnavailableDevice[] = [];
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #placement: Placement;
   readonly #sampleIntervalMs: number;
-  readonly #listeners = new Set<(samples: readonly DeviceSample[]) => void>();
   #samples: readonly DeviceSample[] = [];
   #timer: Timer | undefined;
+  #isStopped = false;
 
   constructor(components: LocalDevicesComponents, options: LocalDevicesOptions = {}) {
     const { clock, logger = silentLogger } = components;
     this.#clock = clock;
     this.#logger = logger;
     this.#sampleIntervalMs = options.sampleIntervalMs ?? SAMPLE_INTERVAL_MS;
-    this.#placement = new Placement(options);
   }
 
   /** Starts `devices`; never rejects: what does not start is in `unavailable`. Then samples. */
   async start(devices: readonly Device[]): Promise<void> {
     await Promise.all(devices.map((device) => this.#startOne(device)));
+    if (this.#isStopped) return;
     this.#sample();
     this.#timer ??= this.#clock.repeat(this.#sampleIntervalMs, () => this.#sample());
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     this.#timer?.cancel();
-    this.#listeners.clear();
     await Promise.all([...this.#devices.values()].map((device) => device.stop()));
     this.#devices.clear();
     this.#samples = [];
@@ -86,16 +79,16 @@ export class LocalDevices {
     throw new FlotillaError('device_unknown', message, { details: { address, known } });
   }
 
-  /** The device for a piece of work, by figures of this moment. Raises `no_eligible_device`. */
-  place(hints: PlacementHints = {}): Device {
-    const stats = this.list().map((device) => device.stats());
-    return this.get(this.#placement.pick(stats, hints, this.#clock.now()).address);
-  }
-
   /** The device that serves a shard of this node, the same after a restart. @see deviceOfShard */
   forShard(shard: number, hints: PlacementHints = {}): Device {
     const stats = this.list().map((device) => device.stats());
     return this.get(deviceOfShard(shard, stats, hints).address);
+  }
+
+  /** Addresses of the devices that may serve shards now. */
+  serving(hints: PlacementHints = {}): string[] {
+    const stats = this.list().map((device) => device.stats());
+    return stats.filter((each) => servesShards(each, hints)).map(({ address }) => address);
   }
 
   /** The latest sample of each device, at most one interval old. */
@@ -103,25 +96,30 @@ export class LocalDevices {
     return this.#samples;
   }
 
-  /** What a load record says of the GPUs among them; software adapters are none. */
-  gpuLoads(): DeviceLoad[] {
-    return this.#samples
-      .filter(
-        ({ backend, capabilities }) => backend === 'webgpu' && !capabilities.includes('software'),
-      )
-      .map(({ utilization, memoryUsed, memoryMax }) => ({ utilization, memoryUsed, memoryMax }));
-  }
-
-  /** Calls `listener` with each sample; the return value ends that. */
-  onSample(listener: (samples: readonly DeviceSample[]) => void): () => void {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
+  /**
+   * What a load record says of the GPUs among them. Software adapters are none, nor are those with
+   * a capability in `except`; devices on one adapter are one GPU.
+   */
+  gpuLoads(except: readonly string[] = []): DeviceLoad[] {
+    const left = ['software', ...except];
+    const loads = new Map<string, DeviceLoad>();
+    for (const sample of this.#samples) {
+      const { backend, capabilities, description } = sample;
+      if (backend !== 'webgpu' || capabilities.some((name) => left.includes(name))) continue;
+      const other = loads.get(description);
+      loads.set(description, {
+        utilization: Math.max(sample.utilization, other?.utilization ?? 0),
+        memoryUsed: sample.memoryUsed + (other?.memoryUsed ?? 0),
+        memoryMax: sample.memoryMax + (other?.memoryMax ?? 0),
+      });
+    }
+    return [...loads.values()];
   }
 
   async #startOne(device: Device): Promise<void> {
     try {
       await device.start();
-      this.#devices.set(device.address, device);
+      if (!this.#isStopped) this.#devices.set(device.address, device);
     } catch (error) {
       const { address, backend } = device.stats();
       const code = error instanceof FlotillaError ? error.code : 'internal';
@@ -138,6 +136,5 @@ export class LocalDevices {
       const stats = device.stats();
       return { ...stats, utilization: utilizationOf(before.get(stats.address), stats) };
     });
-    for (const listener of this.#listeners) listener(this.#samples);
   }
 }

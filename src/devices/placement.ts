@@ -49,19 +49,27 @@ export function deviceOfShard<S extends DeviceStats>(
   let best: S | undefined;
   let most = -1;
   for (const device of devices) {
-    if (device.state === 'dead' || device.state === 'stopped' || lacks(device, hints)) continue;
-    const weight = weightOf(shard, device.address);
+    if (!servesShards(device, hints)) continue;
+    const weight = shardWeight(shard, device.address);
     if (weight > most) {
       most = weight;
       best = device;
     }
   }
   if (best !== undefined) return best;
-  throw noneEligible(devices, hints, (device) => lacks(device, hints) || `is ${device.state}`);
+  throw noneEligible(devices, hints, (device) => lacks(device, hints) || condition(device));
 }
 
-/** 32 bits of shard and address: FNV-1a of the address, mixed by the generator's seeding. */
-function weightOf(shard: number, address: string): number {
+/** Whether shards may live on the device, by what does not change with its load. */
+export function servesShards(device: DeviceStats, hints: PlacementHints): boolean {
+  return device.state !== 'dead' && device.state !== 'stopped' && lacks(device, hints) === '';
+}
+
+/**
+ * How much a device wants a shard: of those that there are the one with the highest weight has it.
+ * 32 bits of both: FNV-1a of the address, mixed by the generator's seeding.
+ */
+export function shardWeight(shard: number, address: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < address.length; i++) {
     hash = Math.imul(hash ^ address.charCodeAt(i), 0x01000193);
@@ -74,6 +82,10 @@ function lacks(device: DeviceStats, { backend, capabilities }: PlacementHints): 
   if (backend !== undefined && device.backend !== backend) return `is a ${device.backend} device`;
   const lacking = capabilities?.filter((name) => !device.capabilities.includes(name)) ?? [];
   return lacking.length === 0 ? '' : `lacks ${lacking.join(', ')}`;
+}
+
+function condition({ state, reason }: DeviceStats): string {
+  return reason === undefined ? `is ${state}` : `is ${state} (${reason})`;
 }
 
 function noneEligible<S extends DeviceStats>(
@@ -157,7 +169,7 @@ export class Placement {
   /** Why a device is left out; empty when it is not. */
   #reasonAgainst(device: DeviceStats, hints: PlacementHints, nowMs: number): string {
     const { state, memoryMax, memoryUsed, sampledAtMs } = device;
-    if (state !== 'ready') return `is ${state}`;
+    if (state !== 'ready') return condition(device);
     const age = nowMs - sampledAtMs;
     if (!(age <= this.#staleAfterMs)) return `was last heard of ${Math.round(age)} ms ago`;
     const lack = lacks(device, hints);

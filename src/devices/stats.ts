@@ -29,6 +29,14 @@ export interface DeviceStats {
   readonly busyMs: number;
   /** When this was taken, on the monotonic clock of whoever holds the record. */
   readonly sampledAtMs: number;
+  /** Of a dead one. */
+  readonly reason?: string;
+}
+
+/** A sample: the figures, and how busy the device was since the one before. */
+export interface DeviceSample extends DeviceStats {
+  /** 0 to 1. */
+  readonly utilization: number;
 }
 
 /** What load records say of a GPU. */
@@ -61,26 +69,19 @@ const COUNTS = [
 ] as const;
 
 /**
- * Reads the records of a node's devices that came from elsewhere, received at `nowMs`: another
- * machine's clock says nothing here. Raises `launch_invalid`, which names the field.
+ * Reads a record that came from elsewhere, received at `nowMs`: another machine's clock says
+ * nothing here. Raises `launch_invalid`, which names the field.
  */
-export function readDeviceStats(body: unknown, nowMs: number): DeviceStats[] {
-  if (!Array.isArray(body) || body.length > MAX_DEVICES) {
-    throw launchInvalid('devices', `a list of at most ${MAX_DEVICES}`, body);
-  }
-  return body.map((entry) => readOne(entry as Readonly<Record<string, unknown>>, nowMs));
-}
-
-function readOne(fields: Readonly<Record<string, unknown>>, nowMs: number): DeviceStats {
-  if (typeof fields !== 'object' || fields === null) {
-    throw launchInvalid('device', 'a record', fields);
-  }
+export function readDeviceStats(body: unknown, nowMs: number): DeviceStats {
+  if (typeof body !== 'object' || body === null) throw launchInvalid('device', 'a record', body);
+  const fields = body as Readonly<Record<string, unknown>>;
   const numbers: Record<string, number> = { busyMs: numberOf(fields, 'busyMs') };
   for (const field of COUNTS) numbers[field] = numberOf(fields, field);
   const { capabilities } = fields;
   if (!Array.isArray(capabilities) || capabilities.length > MAX_CAPABILITIES) {
     throw launchInvalid('capabilities', `a list of at most ${MAX_CAPABILITIES}`, capabilities);
   }
+  const { reason } = fields;
   return {
     ...(numbers as Pick<DeviceStats, (typeof COUNTS)[number] | 'busyMs'>),
     address: textOf('address', fields['address']),
@@ -89,7 +90,19 @@ function readOne(fields: Readonly<Record<string, unknown>>, nowMs: number): Devi
     backend: oneOf('backend', fields['backend'], BACKENDS),
     state: oneOf('state', fields['state'], STATES),
     sampledAtMs: nowMs,
+    ...(reason !== undefined && { reason: textOf('reason', reason) }),
   };
+}
+
+/** Reads the samples of all devices of a node. @see readDeviceStats */
+export function readDeviceSamples(body: unknown, nowMs: number): DeviceSample[] {
+  if (!Array.isArray(body) || body.length > MAX_DEVICES) {
+    throw launchInvalid('devices', `a list of at most ${MAX_DEVICES}`, body);
+  }
+  return body.map((entry) => {
+    const stats = readDeviceStats(entry, nowMs);
+    return { ...stats, utilization: Math.min(1, numberOf(entry, 'utilization')) };
+  });
 }
 
 function numberOf(fields: Readonly<Record<string, unknown>>, name: string): number {

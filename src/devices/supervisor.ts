@@ -59,6 +59,11 @@ export class Supervisor {
     return this.#context;
   }
 
+  /** Why the device is dead, when it is. */
+  get reason(): FlotillaError | undefined {
+    return this.#reason;
+  }
+
   /** Contexts that were lost. */
   get faults(): number {
     return this.#faults;

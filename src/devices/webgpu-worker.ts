@@ -48,9 +48,13 @@ async function openDevice(): Promise<{ adapter: GPUAdapter; device: GPUDevice }>
 
 function describe({ info, features }: GPUAdapter) {
   const software = info.isFallbackAdapter || info.architecture === 'software';
+  const kinds = [
+    ...(software ? ['software'] : []),
+    ...(info.vendor ? [`vendor-${info.vendor}`] : []),
+  ];
   return {
     description: info.description || `${info.vendor} ${info.architecture}`,
-    capabilities: [...(software ? ['software'] : []), ...features].slice(0, MAX_CAPABILITIES),
+    capabilities: [...kinds, ...features].slice(0, MAX_CAPABILITIES),
   };
 }
 

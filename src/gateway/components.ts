@@ -2,6 +2,7 @@
 // members will do, so that tests give it small fakes and `node/` gives it the real thing.
 import type { ApiKey, ApiKeySpec } from '../admission/index.ts';
 import type { Clock, Logger, Prng } from '../core/index.ts';
+import type { DeviceSample } from '../devices/index.ts';
 import type {
   KnownNode,
   LoadCounters,
@@ -10,6 +11,7 @@ import type {
   RouteExplanation,
 } from '../cluster/index.ts';
 import type { Router } from '../routing/index.ts';
+import type { ShardingMetrics } from '../sharding/index.ts';
 import type { Graph } from '../training/index.ts';
 import type { EngineInfo } from './engines/engine-directory.ts';
 import type { EngineRoutes } from './proxy/inference.ts';
@@ -142,6 +144,12 @@ export interface QuicCounters {
   readonly stayedWrites: number;
 }
 
+/** Devices, and the members that did not say which they have. */
+export interface DeviceView {
+  readonly devices: readonly unknown[];
+  readonly silent: readonly string[];
+}
+
 export interface GatewayComponents {
   readonly models: ModelCatalogue;
   readonly trainer: TrainingService;
@@ -150,7 +158,13 @@ export interface GatewayComponents {
   readonly tables?: () => Promise<readonly unknown[]>;
   /** What `GET /cluster/shards` shows: every shard with its owner. */
   readonly shards?: () => Promise<readonly unknown[]>;
+  /** What `GET /cluster/devices` shows: every device of every node, and who did not answer. */
+  readonly devices?: () => Promise<DeviceView>;
   readonly laneCounters?: () => readonly LaneCounters[];
+  /** What this node's metrics say of its shards and entities. */
+  readonly shardMetrics?: () => ShardingMetrics;
+  /** What they say of its devices. */
+  readonly deviceMetrics?: () => readonly DeviceSample[];
   /** Of a node whose peers speak QUIC. */
   readonly quicCounters?: QuicCounters;
   /** Without it members are neither listed nor asked anything. */

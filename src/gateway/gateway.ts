@@ -78,6 +78,8 @@ export class Gateway {
       coordinator: components.coordinator,
       laneCounters: components.laneCounters ?? (() => []),
       quicCounters: components.quicCounters,
+      shardMetrics: components.shardMetrics,
+      deviceMetrics: components.deviceMetrics,
     });
     this.#addHooks(metrics);
     registerOpenAiRoutes(this.#app, components);

@@ -1,14 +1,20 @@
 // The gateway's Prometheus metrics, in a registry of their own: requests by route and status, the
-// process, the cluster's health, this node's load, and what the peer lanes have carried.
+// process, the cluster's health, this node's load, its shards and devices, and what the peer lanes
+// have carried.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { DURATION_BUCKETS_S } from './defaults.ts';
+import { addDeviceMetrics, addShardMetrics } from './metrics-shards.ts';
 import type { KnownNode } from '../cluster/index.ts';
+import type { DeviceSample } from '../devices/index.ts';
+import type { ShardingMetrics } from '../sharding/index.ts';
 import type { CoordinatorView, LaneCounters, QuicCounters } from './components.ts';
 
 export interface MetricsSources {
   readonly coordinator: CoordinatorView;
   readonly laneCounters: () => readonly LaneCounters[];
   readonly quicCounters?: QuicCounters | undefined;
+  readonly shardMetrics?: (() => ShardingMetrics) | undefined;
+  readonly deviceMetrics?: (() => readonly DeviceSample[]) | undefined;
 }
 
 /** A finished request. `route` is the pattern, never the path: paths have no bound. */
@@ -45,6 +51,9 @@ export class GatewayMetrics {
     addLaneCounters(this.#registry, sources.laneCounters);
     addLaneStates(this.#registry, sources.laneCounters);
     if (sources.quicCounters !== undefined) addQuicCounters(this.#registry, sources.quicCounters);
+    const { shardMetrics, deviceMetrics } = sources;
+    if (shardMetrics !== undefined) addShardMetrics(this.#registry, shardMetrics);
+    if (deviceMetrics !== undefined) addDeviceMetrics(this.#registry, deviceMetrics);
     collectDefaultMetrics({ register: this.#registry });
   }
 

@@ -41,6 +41,11 @@ export function registerClusterRoutes(
     shards: (await components.shards?.()) ?? [],
   }));
 
+  app.get('/cluster/devices', async () => ({
+    self: coordinator.nodeId,
+    ...((await components.devices?.()) ?? { devices: [], silent: [] }),
+  }));
+
   app.get('/cluster/route', async ({ query }) => {
     const { key } = parseRequest(routeSchema, query, 'query');
     const { node: id, owner, cap, candidates } = coordinator.explain(key);

@@ -71,6 +71,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'GET /cluster/route': { summary: 'Which node serves a key, and why', query: routeSchema },
   'GET /cluster/members': { summary: 'Members with what they say of themselves' },
   'GET /cluster/shards': { summary: 'Shards of entities with their owners, by type' },
+  'GET /cluster/devices': { summary: 'Devices of all nodes with their figures' },
   'POST /cluster/drain': { summary: 'Sends requests past a node', body: drainSchema },
   'POST /cluster/leave': { summary: 'Has a node leave and stop', body: leaveSchema },
   'GET /engines': { summary: 'The engines of the fleet, with their routing state' },

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { FlotillaError, messageOf } from '../core/index.ts';
 import { SELECTOR_NAMES } from '../load/index.ts';
 import { NODE_DEFAULTS } from './defaults.ts';
+import { devicesSchema } from './device-config.ts';
 import { enginesSchema, inferenceSchema } from './engine-config.ts';
 
 const port = z.int('a whole number').min(0, '0 to 65535').max(65_535, '0 to 65535');
@@ -69,6 +70,8 @@ export const nodeConfigSchema = z.strictObject({
   http: z.literal(false).or(httpSchema).prefault({}),
   /** What answers requests for inference behind this node. */
   engines: enginesSchema,
+  /** What computes here for the fleet. @default one CPU device */
+  devices: devicesSchema,
   /** `host:port` of members to join through; the first that answers is used. */
   seeds: z.array(z.string().regex(/^.+:\d+$/, { error: 'host:port' })).default([]),
   /** Join token (`flotilla token`); needed once, until the node has its certificate. */

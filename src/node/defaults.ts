@@ -19,6 +19,8 @@ export const NODE_DEFAULTS = {
   knownMembersMs: 1_000,
   /** Shared memory that the kernels may grow to, bytes. */
   kernelMemoryBytes: 2 ** 32,
+  /** Most threads of one CPU device. */
+  maxDeviceThreads: 256,
 } as const;
 
 /** Renewal of certificates. */

@@ -6,6 +6,7 @@ import { parseConfig } from './config.ts';
 import { DirectoryLock } from './directory-lock.ts';
 import { startNode } from './start-node.ts';
 import type { Coordinator, NodeInfo, RouteExplanation } from '../cluster/index.ts';
+import type { FleetDevices } from '../placement/index.ts';
 import type {
   AnyEntityType,
   EntityHandlers,
@@ -29,6 +30,8 @@ export class Fleet implements AsyncDisposable {
   readonly name: string;
   readonly coordinator: Coordinator;
   readonly sharding: Sharding;
+  /** The devices of all nodes: placing work on them, using them, regions over them. */
+  readonly devices: FleetDevices;
   readonly tables: TableService;
   readonly models: Models;
   readonly trainer: Trainer;
@@ -41,6 +44,7 @@ export class Fleet implements AsyncDisposable {
     this.name = node.coordinator.nodeId;
     this.coordinator = node.coordinator;
     this.sharding = node.sharding;
+    this.devices = node.devices;
     this.tables = node.tables;
     this.models = node.models;
     this.trainer = node.trainer;

@@ -15,5 +15,22 @@ export type {
 export type { Table, TableSpec } from '../tables/index.ts';
 export type { Graph, TrainEvent, TrainOptionsInput, TrainResult } from '../training/index.ts';
 export { decodeGraph, loadGraphFiles, loadWordNet } from '../training/index.ts';
+export type {
+  DeviceBuffer,
+  DeviceCommands,
+  DeviceStats,
+  DType,
+  Launch,
+  PlacementHints,
+} from '../devices/index.ts';
+export type {
+  DeviceEntity,
+  DeviceInfo,
+  DeviceListing,
+  DeviceRegion,
+  FleetDevices,
+  PlaceOptions,
+  RegionOptions,
+} from '../placement/index.ts';
 export type { NodeEnd } from './start-node.ts';
 export type { FlotillaConfig, NodeConfig, NodeConfigInput } from './config.ts';

@@ -6,6 +6,7 @@ import { NodeEngines } from './engines.ts';
 import { shareLoad } from './share-load.ts';
 import type { LaneCounters, QuicCounters } from '../gateway/index.ts';
 import type { Peer } from '../peer/index.ts';
+import type { FleetDevices, NodeDevices } from '../placement/index.ts';
 import type { Sharding } from '../sharding/index.ts';
 import type { TableService } from '../tables/index.ts';
 import type { Models, Trainer } from '../training/index.ts';
@@ -16,6 +17,8 @@ import type { MemberService } from './member-service.ts';
 
 export interface ServingParts extends NodeEnginesComponents {
   readonly sharding: Sharding;
+  readonly devices: FleetDevices;
+  readonly ownDevices: NodeDevices;
   readonly tables: TableService;
   readonly models: Models;
   readonly trainer: Trainer;
@@ -41,7 +44,8 @@ export async function serve(
   if (http !== undefined) cluster.announceHttp(http.address);
   const shared = { host, cluster, coordinator, clock, prng, log };
   const requests = () => requestsOf(http?.gateway);
-  stack.defer(shareLoad(config, { ...shared, requests, engines: engines.load }));
+  const { ownDevices: devices } = parts;
+  stack.defer(shareLoad(config, { ...shared, requests, devices, engines: engines.load }));
   return http?.url;
 }
 
@@ -51,7 +55,17 @@ async function startGateway(
   parts: ServingParts & { readonly engines: NodeEngines },
   stack: AsyncDisposableStack,
 ): Promise<{ gateway: Gateway; address: string; url: string } | undefined> {
-  const { sharding, tables, engines, host, cluster: _, quicCounters, ...shared } = parts;
+  const {
+    sharding,
+    devices,
+    ownDevices,
+    tables,
+    engines,
+    host,
+    cluster: _,
+    quicCounters,
+    ...shared
+  } = parts;
   const { stopTimeoutMs } = { ...GATEWAY_DEFAULTS, ...config.http };
   if (config.http === false) {
     stack.defer(() => engines.retire(stopTimeoutMs));
@@ -63,6 +77,9 @@ async function startGateway(
     engines: engines.view(config.http.routing),
     tables: () => tables.list(),
     shards: () => sharding.describe(),
+    devices: () => devices.list(),
+    shardMetrics: () => sharding.metrics(),
+    deviceMetrics: () => ownDevices.records(),
     laneCounters: () => host.peers().flatMap(laneCountersOf),
   };
   const { tls, tracing: _tracing, ...options } = config.http;

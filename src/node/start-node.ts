@@ -7,10 +7,12 @@ import { PeerHost } from '../peer/index.ts';
 import { RemoteStore } from '../store/index.ts';
 import { createSelector } from '../load/index.ts';
 import { Cluster, Coordinator } from '../cluster/index.ts';
+import { NodeDevices } from '../placement/index.ts';
 import { TableService } from '../tables/index.ts';
 import { Models, Trainer } from '../training/index.ts';
 import { layoutOf } from './config.ts';
 import { NODE_DEFAULTS } from './defaults.ts';
+import { createDevices } from './device-config.ts';
 import { IdentityService } from './identity-service.ts';
 import { KeyService } from './key-service.ts';
 import { KnownMembers, loadKnownMembers } from './known-members.ts';
@@ -18,10 +20,12 @@ import { createLogger } from './log.ts';
 import { openStore } from './open-store.ts';
 import { MemberService } from './member-service.ts';
 import { serve } from './serve.ts';
+import { startDevices } from './start-devices.ts';
 import { startSharding } from './start-sharding.ts';
 import type { Logger, Prng } from '../core/index.ts';
 import type { MemberMetadata } from '../cluster/index.ts';
 import type { QuicCounters } from '../gateway/index.ts';
+import type { FleetDevices } from '../placement/index.ts';
 import type { Sharding } from '../sharding/index.ts';
 import type { Store } from '../store/index.ts';
 import type { NodeConfig } from './config.ts';
@@ -38,6 +42,7 @@ export interface StartedNode {
   readonly httpUrl: string | undefined;
   readonly coordinator: Coordinator;
   readonly sharding: Sharding;
+  readonly devices: FleetDevices;
   readonly tables: TableService;
   readonly models: Models;
   readonly trainer: Trainer;
@@ -88,6 +93,8 @@ async function startParts(
   stack.defer(() => apiKeys.stop());
   const keysTried = apiKeys.start();
 
+  const ownDevices = new NodeDevices({ clock, log }, createDevices(config, { clock, log }));
+  stack.defer(() => ownDevices.stop());
   const sharding = await startSharding(config, {
     ...{ host, cluster, coordinator, store, clock, prng, log, stack },
     founding,
@@ -104,22 +111,17 @@ async function startParts(
   });
   members.start();
 
-  const kernels = await Kernels.create({ maxBytes: NODE_DEFAULTS.kernelMemoryBytes });
-  const { tables: directory } = layoutOf(config.dataDir);
-  const tables = new TableService({ host, coordinator, store, kernels, clock, log }, { directory });
-  await tables.start();
-  stack.defer(() => tables.stop());
-  const trainer = new Trainer({ host, coordinator, tables, store, kernels, clock, log });
-  await trainer.start();
-  stack.defer(() => trainer.stop());
-  const models = new Models({ tables, store });
-
-  const parts = { coordinator, sharding, tables, models, trainer };
+  const training = await startTraining(config, { host, coordinator, store, log, stack });
+  const devices = startDevices({
+    ...{ host, cluster, store, sharding, own: ownDevices },
+    ...{ clock, log, stack },
+  });
+  const parts = { coordinator, sharding, devices, ...training };
   await keysTried;
   const network = { host, cluster, coordinator, clock, prng, log };
   const serving = {
-    ...{ ...network, sharding, tables, models, trainer, members },
-    ...{ keys: apiKeys, quicCounters },
+    ...{ ...network, ...parts, members },
+    ...{ keys: apiKeys, quicCounters, ownDevices },
   };
   const httpUrl = await serve(config, serving, stack);
   // While it stops, new requests go elsewhere.
@@ -127,6 +129,29 @@ async function startParts(
   log.info({ address, httpUrl }, 'node started');
   const stop = () => stack.disposeAsync();
   return { ...parts, address, httpUrl, ended: end.promise, leave, stop };
+}
+
+/** Tables, what is trained on them, and what has been. */
+async function startTraining(
+  config: NodeConfig,
+  parts: {
+    readonly host: PeerHost;
+    readonly coordinator: Coordinator;
+    readonly store: Store;
+    readonly log: Logger;
+    readonly stack: AsyncDisposableStack;
+  },
+): Promise<Pick<StartedNode, 'tables' | 'models' | 'trainer'>> {
+  const { stack, ...rest } = parts;
+  const kernels = await Kernels.create({ maxBytes: NODE_DEFAULTS.kernelMemoryBytes });
+  const { tables: directory } = layoutOf(config.dataDir);
+  const tables = new TableService({ ...rest, kernels, clock }, { directory });
+  await tables.start();
+  stack.defer(() => tables.stop());
+  const trainer = new Trainer({ ...rest, tables, kernels, clock });
+  await trainer.start();
+  stack.defer(() => trainer.stop());
+  return { tables, models: new Models({ tables, store: rest.store }), trainer };
 }
 
 async function startPeers(

@@ -1,5 +1,6 @@
 // MessagePack bodies: plain maps, arrays, strings, numbers, binary and typed arrays, so that any
-// language reads them. Bytes from outside are walked by `checkBody` first; msgpackr then decodes what is sound.
+// language reads them. Bytes from outside are walked by `checkBody` first; msgpackr then decodes
+// what is sound.
 import { Packr, RESET_BUFFER_MODE, REUSE_BUFFER_MODE } from 'msgpackr';
 import { FlotillaError, messageOf } from '../core/index.ts';
 import { checkBody } from './body-check.ts';

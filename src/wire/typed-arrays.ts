@@ -1,5 +1,5 @@
-// Typed arrays within bodies: the MessagePack extension 0x74 that msgpackr reads, `[kind u8]` and the
-// elements in little-endian. Left to itself it writes them as bytes, as many as there are elements.
+// Typed arrays within bodies: the MessagePack extension 0x74 that msgpackr reads, `[kind u8]` and
+// the elements in little-endian. Left to itself it writes them as bytes, of another number.
 import { addExtension } from 'msgpackr';
 
 export const TYPED_ARRAY = 0x74;

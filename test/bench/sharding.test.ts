@@ -7,7 +7,10 @@ test('the sharding bench prints workload, machine, medians and ratios as its las
   const line = quickRun('sharding');
   assert.deepEqual(Object.keys(line), ['workload', 'machine', 'medians', 'ratios']);
   const ratios = line['ratios'] as Record<string, unknown>;
-  assert.deepEqual(Object.keys(ratios), ['Z1', 'Z2a', 'Z2b', 'Z7', 'P1', 'P2', 'P3']);
-  for (const id of ['Z1', 'Z2a', 'Z2b', 'Z7']) assert.ok(Number.isFinite(ratios[id]), id);
+  const measured = ['Z1', 'Z2a', 'Z2b', 'Z2c', 'Z2d', 'Z7'];
+  const peers = ['P1', 'P2', 'P3', 'P4', 'P5', 'P6'];
+  assert.deepEqual(Object.keys(ratios), [...measured, ...peers]);
+  for (const id of measured) assert.ok(Number.isFinite(ratios[id]), id);
   assert.equal(ratios['Z2b'], 0);
+  assert.equal(ratios['Z2d'], 0);
 });

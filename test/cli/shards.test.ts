@@ -41,5 +41,5 @@ test('shards are summed up by type and node, listed one by one, and given to scr
 
 test('a fleet without entities says so', () =>
   withGateway({}, async ({ url }) => {
-    assert.equal(await shards(url), 'no entities are hosted here');
+    assert.equal(await shards(url), 'no node hosts entities');
   }));

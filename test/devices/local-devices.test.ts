@@ -1,4 +1,4 @@
-// The devices of a node: found by address, placed on, sampled every 250 ms, missing with a reason.
+// The devices of a node: found by address or shard, sampled every 250 ms, missing with a reason.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hasCode } from '../../src/core/index.ts';
@@ -39,42 +39,16 @@ test('what cannot start is listed with its reason; the others work', async () =>
       return true;
     },
   );
-  assert.equal(local.place(), devices[0]);
+  assert.deepEqual(local.serving(), ['n/a']);
+  assert.equal(local.forShard(7), devices[0]);
   await local.stop();
-  assert.throws(() => local.place(), withCode('no_eligible_device'));
-});
-
-test('work goes where the queue is shortest, and never to a dead device', async () => {
-  const { clock, backends, devices, local } = create(['n/a', 'n/b']);
-  await local.start(devices);
-  backends[0]!.gate = new Promise(() => {});
-  void devices[0]!.allocate('uint8', 1).catch(() => {});
-  await clock.run(0);
-  for (let i = 0; i < 3; i++) {
-    assert.equal(local.place(), devices[1]);
-    await clock.run(1);
-  }
-  backends[1]!.failures = 99;
-  backends[1]!.context.die();
-  await clock.run(0);
-  assert.equal(local.place(), devices[0]);
-  await clock.until(() => devices[1]!.state === 'dead');
-  assert.equal(local.place({ minFreeBytes: 1000 }), devices[0]);
-  assert.throws(
-    () => local.place({ minFreeBytes: 2 ** 30 }),
-    (error: unknown) => {
-      assert.ok(hasCode(error, 'no_eligible_device'));
-      assert.match(error.message, /n\/b is dead/);
-      return true;
-    },
-  );
+  assert.throws(() => local.forShard(7), withCode('no_eligible_device'));
 });
 
 test('figures are sampled every 250 ms, with how busy a device was', async () => {
   const { clock, backends, devices, local } = create(['n/a']);
   await local.start(devices);
   const seen: DeviceSample[] = [];
-  const end = local.onSample((samples) => void seen.push(...samples));
   const gate = Promise.withResolvers<void>();
   await clock.run(100);
   backends[0]!.gate = gate.promise;
@@ -82,7 +56,9 @@ test('figures are sampled every 250 ms, with how busy a device was', async () =>
   await clock.run(150);
   gate.resolve();
   await work;
+  seen.push(...local.samples());
   await clock.run(250);
+  seen.push(...local.samples());
   assert.deepEqual(
     seen.map(({ sampledAtMs, utilization, memoryUsed }) => [sampledAtMs, utilization, memoryUsed]),
     [
@@ -90,12 +66,8 @@ test('figures are sampled every 250 ms, with how busy a device was', async () =>
       [500, 0, 64],
     ],
   );
-  assert.equal(local.samples()[0]?.sampledAtMs, 500);
   // A mock is no GPU, so that load records say nothing of it.
   assert.deepEqual(local.gpuLoads(), []);
-  end();
-  await clock.run(250);
-  assert.equal(seen.length, 2);
   await local.stop();
   assert.equal(clock.pending, 0);
 });

@@ -20,6 +20,7 @@ export class MockBackend implements DeviceBackend {
   memoryBytes = 2 ** 20;
   streams = 1;
   capabilities: readonly string[] = ['plain'];
+  description = 'mock';
 
   async open(): Promise<DeviceContext> {
     await this.openGate;
@@ -39,7 +40,7 @@ export class MockBackend implements DeviceBackend {
 }
 
 export class MockContext implements DeviceContext {
-  readonly description = 'mock';
+  readonly description: string;
   readonly capabilities: readonly string[];
   readonly memoryBytes: number;
   readonly streams: number;
@@ -53,7 +54,8 @@ export class MockContext implements DeviceContext {
   constructor(backend: MockBackend) {
     this.#backend = backend;
     this.lost = this.#loss.promise;
-    const { memoryBytes, streams, capabilities } = backend;
+    const { memoryBytes, streams, capabilities, description } = backend;
+    this.description = description;
     this.memoryBytes = memoryBytes;
     this.streams = streams;
     this.capabilities = capabilities;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { hasCode } from '../../src/core/index.ts';
-import { deviceOfShard, Placement, readDeviceStats } from '../../src/devices/index.ts';
+import { deviceOfShard, Placement, readDeviceSamples } from '../../src/devices/index.ts';
 import type { DeviceStats, PlacementHints } from '../../src/devices/index.ts';
 
 const withCode = (code: string) => (error: unknown) => hasCode(error, code);
@@ -173,8 +173,9 @@ test('a shard without a device is an error, not a message lost', () => {
 });
 
 test('records from elsewhere are checked field by field', () => {
-  const good = record('n/cpu-0', { queued: 3 });
-  assert.deepEqual(readDeviceStats([{ ...good, extra: 1 }], 77), [{ ...good, sampledAtMs: 77 }]);
+  const good = { ...record('n/cpu-0', { queued: 3 }), utilization: 0.5 };
+  const read = readDeviceSamples([{ ...good, extra: 1 }], 77);
+  assert.deepEqual(read, [{ ...good, sampledAtMs: 77 }]);
   const wrong: unknown[] = [
     'text',
     Array.from({ length: 65 }, () => good),
@@ -188,9 +189,11 @@ test('records from elsewhere are checked field by field', () => {
     [{ ...good, busyMs: '3' }],
     [{ ...good, capabilities: [1] }],
     [{ ...good, capabilities: undefined }],
+    [{ ...good, utilization: undefined }],
+    [{ ...good, reason: { toString: 1 } }],
   ];
   for (const body of wrong) {
-    assert.throws(() => readDeviceStats(body, 0), withCode('launch_invalid'));
+    assert.throws(() => readDeviceSamples(body, 0), withCode('launch_invalid'));
   }
 });
 
