@@ -102,11 +102,13 @@ public final class PekkoCounter {
       return;
     }
     ask()
-        .whenComplete(
+        .whenCompleteAsync(
             (value, error) -> {
               if (error == null) done.incrementAndGet();
               next(untilNs, done, ended);
-            });
+            },
+            // On the thread that has the answer. Without this, on few cores, each gets a new thread.
+            Runnable::run);
   }
 
   double[] times(long forMs) throws Exception {

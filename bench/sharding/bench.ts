@@ -1,9 +1,37 @@
-// Z1, Z2, Z7 and asks against Pekko cluster sharding: entities at home and away, shards that move,
-// a node that is killed.
+// Z1, Z2, Z7 and asks against Pekko cluster sharding and Moleculer: entities at home and away,
+// shards that move, a node that is killed.
 import path from 'node:path';
 import { defineBench, nodeContestant } from '../harness.ts';
 import { missingPekko } from './pekko.ts';
+import type { Ratio } from '../harness.ts';
 import type { ShardingWorkload } from './workload.ts';
+
+function asksVersus(
+  peer: string,
+  name: string,
+  [rate, latency, local]: readonly [string, string, string],
+): Record<string, Ratio> {
+  return {
+    [rate]: {
+      title: `remote asks/s vs ${name}`,
+      of: ['flotilla', 'remoteAsksPerSecond'],
+      over: [peer, 'remoteAsksPerSecond'],
+      target: { atLeast: 1 },
+    },
+    [latency]: {
+      title: `remote ask, one at a time, p50 vs ${name}`,
+      of: ['flotilla', 'remoteP50Us'],
+      over: [peer, 'remoteP50Us'],
+      target: { atMost: 1 },
+    },
+    [local]: {
+      title: `local asks/s vs ${name}`,
+      of: ['flotilla', 'localAsksPerSecond'],
+      over: [peer, 'localAsksPerSecond'],
+      target: { atLeast: 1 },
+    },
+  };
+}
 
 const here = (file: string) => path.join(import.meta.dirname, file);
 
@@ -17,7 +45,7 @@ const workload: ShardingWorkload = {
 };
 
 const quickWorkload: ShardingWorkload = {
-  shards: 16,
+  shards: 3,
   entities: 100,
   inFlight: 16,
   warmUpMs: 20,
@@ -27,17 +55,19 @@ const quickWorkload: ShardingWorkload = {
 
 export const bench = defineBench({
   name: 'sharding',
-  summary: 'asks of entities, shards on the move, a killed node; against Pekko cluster sharding',
-  needs: 'a JDK and mvn -q -f bench/sharding/pom.xml package',
+  summary: 'asks of entities, shards on the move, a killed node; against Pekko and Moleculer',
+  needs: 'a JDK, mvn -q -f bench/sharding/pom.xml package, npm install --prefix bench/peers',
   workload,
   quickWorkload,
   rounds: 3,
   contestants: [
     nodeContestant('flotilla', here('flotilla.ts')),
-    nodeContestant('movement', here('flotilla.ts'), 'movement'),
-    nodeContestant('failover', here('flotilla.ts'), 'failover'),
-    nodeContestant('placement', here('flotilla.ts'), 'placement'),
     { ...nodeContestant('pekko', here('pekko.ts')), prepare: missingPekko },
+    nodeContestant('moleculer', here('moleculer.ts')),
+    nodeContestant('movement', here('movement.ts')),
+    nodeContestant('movement, durable', here('movement.ts'), 'durable'),
+    nodeContestant('failover', here('movement.ts'), 'failover'),
+    nodeContestant('placement', here('flotilla.ts'), 'placement'),
   ],
   ratios: {
     Z1: {
@@ -55,28 +85,22 @@ export const bench = defineBench({
       of: ['movement', 'lost'],
       target: { atMost: 0 },
     },
+    Z2c: {
+      title: 'pause of a shard of durable counters, p99, ms',
+      of: ['movement, durable', 'pauseP99Ms'],
+      target: { atMost: 100 },
+    },
+    Z2d: {
+      title: 'asks of durable counters lost while shards are moved',
+      of: ['movement, durable', 'lost'],
+      target: { atMost: 0 },
+    },
     Z7: {
       title: 'remote asks/s of one node',
       of: ['flotilla', 'remoteAsksPerSecond'],
       target: { atLeast: 50_000 },
     },
-    P1: {
-      title: 'remote asks/s vs Pekko',
-      of: ['flotilla', 'remoteAsksPerSecond'],
-      over: ['pekko', 'remoteAsksPerSecond'],
-      target: { atLeast: 1 },
-    },
-    P2: {
-      title: 'remote ask, one at a time, p50 vs Pekko',
-      of: ['flotilla', 'remoteP50Us'],
-      over: ['pekko', 'remoteP50Us'],
-      target: { atMost: 1 },
-    },
-    P3: {
-      title: 'local asks/s vs Pekko',
-      of: ['flotilla', 'localAsksPerSecond'],
-      over: ['pekko', 'localAsksPerSecond'],
-      target: { atLeast: 1 },
-    },
+    ...asksVersus('pekko', 'Pekko', ['P1', 'P2', 'P3']),
+    ...asksVersus('moleculer', 'Moleculer', ['P4', 'P5', 'P6']),
   },
 });

@@ -1,9 +1,9 @@
 // Contestant: starts the JVMs of PekkoCounter.java and reports what they measured.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import net from 'node:net';
 import path from 'node:path';
 import { readWorkload, report } from '../harness.ts';
+import { freePort } from './workload.ts';
 import type { ShardingWorkload } from './workload.ts';
 
 const BUILD = path.join(import.meta.dirname, 'build');
@@ -13,14 +13,6 @@ export function missingPekko(): string | undefined {
   if (existsSync(path.join(BUILD, 'classes/PekkoCounter.class'))) return undefined;
   return 'build it: mvn -q -f bench/sharding/pom.xml package';
 }
-
-const freePort = () =>
-  new Promise<number>((resolve) => {
-    const server = net.createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as net.AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 
 function java(...args: readonly (string | number)[]) {
   const classPath = [path.join(BUILD, 'classes'), path.join(BUILD, 'lib/*')].join(path.delimiter);

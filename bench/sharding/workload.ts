@@ -1,4 +1,5 @@
 // What all contestants of this bench do, and the figures they report.
+import net from 'node:net';
 import type { Workload } from '../harness.ts';
 
 export interface ShardingWorkload extends Workload {
@@ -44,4 +45,13 @@ export async function askTimes(
 export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = net.createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as net.AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
 }
