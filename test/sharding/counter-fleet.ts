@@ -1,4 +1,4 @@
-// Starts the processes of fleet.test.ts and speaks to them.
+// Starts the processes of tests with counters and speaks to them.
 import { fork } from 'node:child_process';
 import path from 'node:path';
 import { flotilla } from '../cli/run-cli.ts';
@@ -50,12 +50,20 @@ export class CounterNode {
 
   /** Founds a fleet, or joins that of `seed`. */
   static async start(folder: string, name: string, seed?: CounterNode): Promise<CounterNode> {
-    const args = [name, path.join(folder, name)];
-    if (seed !== undefined) {
-      const founder = path.join(folder, seed.name);
-      const { stdout } = await flotilla(['token', '--data-dir', founder]);
-      args.push(seed.address, stdout.trim());
-    }
+    if (seed === undefined) return CounterNode.#fork(folder, name, []);
+    const founder = path.join(folder, seed.name);
+    const { stdout } = await flotilla(['token', '--data-dir', founder]);
+    return CounterNode.#fork(folder, name, ['0', seed.address, stdout.trim()]);
+  }
+
+  /** The founder again, once it has ended, where it was before. */
+  restart(folder: string): Promise<CounterNode> {
+    const { port } = new URL(`tcp://${this.address}`);
+    return CounterNode.#fork(folder, this.name, [port]);
+  }
+
+  static async #fork(folder: string, name: string, rest: string[]): Promise<CounterNode> {
+    const args = [name, path.join(folder, name), ...rest];
     const child = fork(PROGRAM, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const ready = await new Promise<Ready>((resolve, reject) => {
       child.once('message', resolve as (message: unknown) => void);

@@ -1,4 +1,4 @@
-// One node of the fleet of fleet.test.ts, as a process: hosts two kinds of counters, and asks them
+// One node of a fleet of counters, as a process: hosts two kinds of counters, and asks them
 // when it is told to. The test speaks to it over IPC.
 import { defineEntity, Fleet, hasCode } from '../../src/node/index.ts';
 
@@ -45,14 +45,14 @@ export interface LoadReport {
   readonly others: string[];
 }
 
-const [name = '', dataDir = '', seed, token] = process.argv.slice(2);
+const [name = '', dataDir = '', port = '0', seed, token] = process.argv.slice(2);
 const options = {
   name,
   dataDir,
   // The founder's command line drains nodes.
   http: seed === undefined && { host: '127.0.0.1', port: 0 },
   log: 'file',
-  listen: { host: '127.0.0.1', port: 0 },
+  listen: { host: '127.0.0.1', port: Number(port) },
 } as const;
 const fleet =
   seed === undefined
