@@ -5,6 +5,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { FlotillaError, messageOf } from '../core/index.ts';
 import { SELECTOR_NAMES } from '../load/index.ts';
+import { isEntityType } from '../sharding/index.ts';
 import { NODE_DEFAULTS } from './defaults.ts';
 import { devicesSchema } from './device-config.ts';
 import { enginesSchema, inferenceSchema } from './engine-config.ts';
@@ -72,6 +73,10 @@ export const nodeConfigSchema = z.strictObject({
   engines: enginesSchema,
   /** What computes here for the fleet. @default one CPU device */
   devices: devicesSchema,
+  /** Kinds of entities that this node hosts from its start, as `fleet.host` does later. */
+  entities: z
+    .array(z.custom<EntityTypeLike>(isEntityType, { error: 'what defineEntity returns' }))
+    .default([]),
   /** `host:port` of members to join through; the first that answers is used. */
   seeds: z.array(z.string().regex(/^.+:\d+$/, { error: 'host:port' })).default([]),
   /** Join token (`flotilla token`); needed once, until the node has its certificate. */
@@ -122,6 +127,9 @@ export const nodeConfigSchema = z.strictObject({
   /** Where the log goes: the data directory, standard error, or nowhere. @default "file" */
   log: z.enum(['file', 'stderr', 'silent']).default('file'),
 });
+
+/** A kind of entity, whatever its state and handlers are. */
+export type EntityTypeLike = { readonly name: string; readonly handlers: object };
 
 /** What a user writes. */
 export type NodeConfigInput = z.input<typeof nodeConfigSchema>;

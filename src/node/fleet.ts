@@ -16,12 +16,10 @@ import type {
 } from '../sharding/index.ts';
 import type { Table, TableService, TableSpec } from '../tables/index.ts';
 import type { Models, Trainer } from '../training/index.ts';
-import type { NodeConfig, NodeConfigInput } from './config.ts';
+import type { EntityTypeLike, NodeConfig, NodeConfigInput } from './config.ts';
 import type { NodeEnd, StartedNode } from './start-node.ts';
 
 const clock = systemClock;
-
-type EntityTypeLike = { readonly name: string; readonly handlers: object };
 
 /**
  * A running node and its view of the fleet. Make one with `found` or `join`; end it with `stop`.

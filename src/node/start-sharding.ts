@@ -10,7 +10,7 @@ import { layoutOf } from './config.ts';
 import type { Cluster, Coordinator } from '../cluster/index.ts';
 import type { Clock, Logger, Prng } from '../core/index.ts';
 import type { PeerHost } from '../peer/index.ts';
-import type { Journal } from '../sharding/index.ts';
+import type { AnyEntityType, Journal } from '../sharding/index.ts';
 import type { Store } from '../store/index.ts';
 import type { NodeConfig } from './config.ts';
 
@@ -27,13 +27,14 @@ interface ShardingParts {
   readonly stack: AsyncDisposableStack;
 }
 
-/** Errors: `journal_corrupt`. */
+/** Errors: `journal_corrupt`, `type_conflict`. */
 export async function startSharding(config: NodeConfig, parts: ShardingParts): Promise<Sharding> {
   const { host, coordinator, store, clock, prng, log, stack } = parts;
   const journal = await openJournal(config, parts);
   const load = (node: string) => coordinator.load.of(node);
   const sharding = new Sharding({ host, store, journal, load, clock, prng, log });
   sharding.start();
+  for (const type of config.entities) sharding.register(type as unknown as AnyEntityType);
   stack.defer(() => sharding.stop());
   return sharding;
 }

@@ -126,6 +126,13 @@ export function defineEntity<S extends object, H extends EntityHandlers<S>>(
   return Object.freeze(type);
 }
 
+/** Whether `defineEntity` made it, of this copy of the package or of another. */
+export function isEntityType(value: unknown): value is AnyEntityType {
+  const type = value as Partial<AnyEntityType> | null | undefined;
+  if (typeof type !== 'object' || type === null || !isTypeName(type.name)) return false;
+  return typeof type.initial === 'function' && typeof type.shards === 'number';
+}
+
 export function isTypeName(name: unknown): name is string {
   return typeof name === 'string' && name.length <= MAX_TYPE_LENGTH && /^[\w.-]+$/.test(name);
 }

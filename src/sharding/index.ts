@@ -1,6 +1,6 @@
 export { builtInStrategy, leastLoad, leastShards, loadScore, pinned } from './allocation.ts';
 export { SHARDING_DEFAULTS } from './defaults.ts';
-export { defineEntity } from './define-entity.ts';
+export { defineEntity, isEntityType } from './define-entity.ts';
 export { EntityReference } from './entity-reference.ts';
 export { SHARDING_ERRORS } from './errors.ts';
 export { FileJournal } from './file-journal.ts';

@@ -28,7 +28,7 @@ async function settled(node: CounterNode): Promise<void> {
   );
 }
 
-test('no acknowledged increment is lost with a killed founder, and none is made twice', async () => {
+test('with a killed founder no acknowledged increment is lost, none made twice', async () => {
   const founder = await CounterNode.start(folder.path, 'node-0');
   nodes.push(founder);
   const other = await CounterNode.start(folder.path, 'node-1', founder);
