@@ -11,7 +11,6 @@ import {
 } from '../core/index.ts';
 import { Dialler } from './dialler.ts';
 import { MIN_MESSAGE_BYTES, PEER_DEFAULTS, PROTOCOL_VERSIONS } from './defaults.ts';
-import { disconnected } from './errors.ts';
 import { LocalCalls } from './local-calls.ts';
 import { Peer } from './peer.ts';
 import { Relay } from './relay.ts';
@@ -133,12 +132,15 @@ export class PeerHost implements RpcHost {
   }
 
   /**
-   * Ends every connection to a name now, without a word: what waits on one, or for one, fails with
-   * `peer_disconnected` and `why`. Either side may dial anew.
+   * Ends every connection to a name now, without a word: what waits on one fails with
+   * `peer_disconnected` and `why`; what waits for one, and has not been sent, with
+   * `peer_unreachable`. Either side may dial anew.
    */
   disconnect(name: string, why = 'this node ended the connection'): void {
-    const reason = new FlotillaError('peer_disconnected', why, { details: { peer: name } });
-    this.#dialler.giveUp(name, disconnected(name, reason));
+    const details = { peer: name };
+    const reason = new FlotillaError('peer_disconnected', why, { details });
+    const message = `${name} cannot be reached: ${why}`;
+    this.#dialler.giveUp(name, new FlotillaError('peer_unreachable', message, { details }));
     for (const peer of [...this.#connections]) if (peer.name === name) peer.destroy(reason);
   }
 
