@@ -1,6 +1,6 @@
 // Whole fleets that shard, under faults drawn from seeds: one owner at a time, order for each pair,
 // nothing twice, nothing lost when it is planned, every ask settled, an end to rebalancing. Nodes
-// crash at each step of a handoff. `node test/sharding/sim/main.ts SEED` replays one history.
+// crash at each step of a handoff. `npm run sim -- --of sharding --seed N` replays one history.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -11,26 +11,33 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { hasCode, silentLogger } from '../../src/core/index.ts';
 import { FileJournal } from '../../src/sharding/index.ts';
+import { testFound } from '../sim/found.ts';
+import { totalsOf } from '../sim/history.ts';
 import { JournalServer } from './sim/journal.ts';
 import { simulate } from './sim/simulation.ts';
 import { STEPS } from './sim/steps.ts';
-import type { Mutation } from './sim/plan.ts';
+import { SHARDING } from './sim/subject.ts';
+import type { Found } from '../sim/found.ts';
+import type { Outcome } from '../sim/history.ts';
 
-const MAIN = fileURLToPath(new URL('./sim/main.ts', import.meta.url));
+const MAIN = fileURLToPath(new URL('../sim/main.ts', import.meta.url));
 const SEEDS = 80;
 
 /** A bug on purpose is found within so many seeds. */
 const MUTATION_SEEDS = 150;
 
+function run(...args: readonly string[]) {
+  return spawnSync(process.execPath, [MAIN, '--of', 'sharding', ...args], { encoding: 'utf8' });
+}
+
 test(`${SEEDS} histories hold every invariant`, { timeout: 300_000 }, async () => {
-  const totals = new Map<string, number>();
+  const outcomes: Outcome[] = [];
   for (let seed = 1; seed <= SEEDS; seed++) {
-    const { violation, report, counters } = await simulate({ seed });
-    assert.equal(violation, undefined, report);
-    for (const [name, count] of Object.entries(counters)) {
-      totals.set(name, (totals.get(name) ?? 0) + count);
-    }
+    const outcome = await simulate({ seed });
+    assert.equal(outcome.violation, undefined, outcome.report);
+    outcomes.push(outcome);
   }
+  const totals = totalsOf(outcomes);
   const steps = STEPS.map((step) => `reached at ${step}`);
   const looks = ['answered', 'unknown', 'moves', 'recovered', 'remembered', 'probed', 'drained'];
   for (const name of [...steps, ...looks]) {
@@ -44,28 +51,35 @@ test('the same seed gives the same history, another seed another one', async () 
   const first = await simulate({ seed: 7 });
   assert.equal((await simulate({ seed: 7 })).hash, first.hash);
   assert.notEqual((await simulate({ seed: 8 })).hash, first.hash);
-  const replay = spawnSync(process.execPath, [MAIN, '7'], { encoding: 'utf8' });
+  const replay = run('--seed', '7');
   assert.equal(replay.stdout.trim(), first.hash, replay.stderr);
 });
 
-const FOUND: readonly (readonly [Mutation, RegExp])[] = [
+test('many seeds give one hash, and what happened in all of them by name and by step', () => {
+  const many = run('--seeds', '1..3', '--jobs', '2');
+  assert.equal(many.status, 0, many.stderr);
+  assert.match(many.stderr, /3 seeds, 0 failed/);
+  assert.match(many.stderr, /^messages +\d{3,}$/m);
+  assert.match(many.stderr, /^step of a handoff +reached +crash +pause +reset$/m);
+  assert.match(many.stderr, /^stage arrived( +\d+){4}$/m);
+  assert.equal(run('--seeds', '1..3', '--jobs', '1').stdout, many.stdout);
+});
+
+test('a violation tells what broke and how to replay it', () => {
+  const { status, stderr } = run('--seed', '1', '--mutation', 'reorder');
+  assert.equal(status, 1);
+  assert.match(stderr, /violated: messages of a pair keep their order/);
+  assert.match(stderr, /npm run sim -- --of sharding --seed 1 --mutation reorder$/m);
+});
+
+const FOUND: readonly Found[] = [
   ['late-fence', /only the owner|before its session ends/],
   ['resend', /handled twice|was not handled/],
   ['reorder', /keep their order/],
   ['no-journal-fence', /acknowledged is|kept twice/],
 ];
 
-for (const [mutation, invariant] of FOUND) {
-  test(`with ${mutation} an invariant breaks within ${MUTATION_SEEDS} seeds`, async () => {
-    for (let seed = 1; seed <= MUTATION_SEEDS; seed++) {
-      const { violation } = await simulate({ seed, mutation });
-      if (violation === undefined) continue;
-      assert.match(violation.invariant, invariant, `seed ${seed}`);
-      return;
-    }
-    assert.fail('nothing was found');
-  });
-}
+testFound(SHARDING, FOUND, MUTATION_SEEDS);
 
 test('the journal of the simulation answers as the one on disk does', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'flotilla-journal-'));

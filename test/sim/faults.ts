@@ -1,11 +1,16 @@
 // What goes wrong, when and for how long: all of it drawn from the seed. Each fault knows how it
 // ends, and `heal` ends those that have not.
+import { anyLife, anyOf } from './machines.ts';
 import { CALM_MS, STALL_MS } from './plan.ts';
+import { Spells } from './spells.ts';
+import { losePath } from './store-client.ts';
+import { partition } from './ways.ts';
 import type { Prng } from '../../src/core/index.ts';
 import type { Fleet, Life, Machine } from './fleet.ts';
 import type { Network } from './network.ts';
 import type { Plan } from './plan.ts';
 import type { StoreServer } from './store-server.ts';
+import type { Way } from './ways.ts';
 import type { World } from './world.ts';
 
 export interface FaultComponents {
@@ -58,12 +63,11 @@ export class Faults {
   readonly #plan: Plan;
   readonly #prng: Prng;
   readonly #usualLoss: number;
-  readonly #running = new Set<() => void>();
+  readonly #spells: Spells;
   /** Machines that stay down for good. */
   readonly gone = new Set<Machine>();
   /** Faults so far. */
   count = 0;
-  #ended = false;
 
   readonly #kinds: Readonly<Record<Kind, () => void>> = {
     partition: () => this.#partition(),
@@ -85,6 +89,7 @@ export class Faults {
     this.#plan = plan;
     this.#usualLoss = plan.network.loss;
     this.#prng = components.world.prng(5);
+    this.#spells = new Spells(components.world, this.#prng);
   }
 
   /** Starts the fleet, and then trouble. */
@@ -94,15 +99,16 @@ export class Faults {
       const delayMs = this.#plan.joinStorm ? this.#prng.next() : index * 200;
       world.at(delayMs, undefined, () => fleet.start(machine));
     });
-    this.#next();
+    this.#spells.every(this.#plan.faultEveryMs, () => {
+      this.count++;
+      this.#kinds[KINDS[this.#prng.int(KINDS.length)]!]();
+    });
   }
 
   /** Everything works again, as well as it can, and who is not gone for good comes back. */
   heal(): void {
     const { world, network, fleet } = this.#components;
-    this.#ended = true;
-    world.trace.add(world.now, 'heal');
-    for (const end of [...this.#running]) end();
+    this.#spells.heal();
     // Single messages are lost as before: that alone makes nobody dead.
     Object.assign(network.conditions, { duplication: 0, late: 0 });
     Object.assign(this.#plan.store, { failure: 0, late: 0 });
@@ -121,29 +127,11 @@ export class Faults {
     world.at(STALL_MS, undefined, () => world.resume(life.process));
   }
 
-  #next(): void {
-    const { world } = this.#components;
-    const gapMs = -this.#plan.faultEveryMs * Math.log(1 - this.#prng.next());
-    world.at(gapMs, undefined, () => {
-      if (this.#ended) return;
-      this.#inject(KINDS[this.#prng.int(KINDS.length)]!);
-      this.#next();
-    });
-  }
-
-  #inject(kind: Kind): void {
-    this.count++;
-    this.#kinds[kind]();
-  }
-
   /** Two sides that do not hear each other. */
   #partition(): void {
     const { machines } = this.#components.fleet;
-    const side = machines.map(() => this.#prng.int(2));
-    const ways = machines.flatMap((a, i) =>
-      machines.filter((_, j) => side[i] !== side[j]).map((b) => [a.name, b.name] as const),
-    );
-    this.#block(ways, `partition ${side.join('')}`);
+    const { sides, ways } = partition(machines, this.#prng);
+    this.#block(ways, `partition ${sides}`);
   }
 
   /** One node is not heard, or hears nothing, or one pair is cut in one direction. */
@@ -160,12 +148,11 @@ export class Faults {
     this.#block(ways, `one-way ${shape} ${one}`);
   }
 
-  #block(ways: readonly (readonly [string, string])[], what: string): void {
+  #block(ways: readonly Way[], what: string): void {
     const { network } = this.#components;
-    for (const [from, to] of ways) network.block(from, to);
-    this.#during(this.#lengthMs(500, 20_000), what, () => {
-      for (const [from, to] of ways) network.unblock(from, to);
-    });
+    network.ways.block(ways);
+    const lengthMs = this.#spells.lengthMs(500, 20_000);
+    this.#spells.during(lengthMs, what, () => network.ways.unblock(ways));
   }
 
   /** From a hiccup to three times the TTL: the process is there, and does nothing. */
@@ -174,9 +161,8 @@ export class Faults {
     const life = this.#life();
     if (life === undefined || life.process.paused) return;
     world.pause(life.process);
-    this.#during(this.#lengthMs(100, 3 * this.#plan.ttlMs), `pause ${life.process.name}`, () =>
-      world.resume(life.process),
-    );
+    const lengthMs = this.#spells.lengthMs(100, 3 * this.#plan.ttlMs);
+    this.#spells.during(lengthMs, `pause ${life.process.name}`, () => world.resume(life.process));
   }
 
   #crash(): void {
@@ -199,20 +185,19 @@ export class Faults {
   #storePath(): void {
     const { path, name, life } = this.#machine();
     const shape = this.#prng.int(3);
-    if (path.requestsLost || path.answersLost) return;
-    path.requestsLost = shape !== 1;
-    path.answersLost = shape !== 0;
+    const cure = losePath(path, shape);
+    if (cure === undefined) return;
     const broken = this.#prng.int(2) === 0;
-    this.#during(this.#lengthMs(300, 15_000), `store-path ${shape} ${name}`, () => {
-      path.requestsLost = false;
-      path.answersLost = false;
+    const lengthMs = this.#spells.lengthMs(300, 15_000);
+    this.#spells.during(lengthMs, `store-path ${shape} ${name}`, () => {
+      cure();
       if (broken && life?.process.alive) life.store.disconnect();
     });
   }
 
   #storeHang(): void {
     const { world, server } = this.#components;
-    const durationMs = this.#lengthMs(200, 2 * this.#plan.ttlMs);
+    const durationMs = this.#spells.lengthMs(200, 2 * this.#plan.ttlMs);
     world.trace.add(world.now, 'store-hang', Math.round(durationMs));
     server.hang(durationMs, this.#prng.int(2) === 0);
   }
@@ -220,7 +205,7 @@ export class Faults {
   #loss(): void {
     const { conditions } = this.#components.network;
     conditions.loss = 0.3;
-    this.#during(this.#lengthMs(500, 8_000), 'loss', () => {
+    this.#spells.during(this.#spells.lengthMs(500, 8_000), 'loss', () => {
       conditions.loss = this.#usualLoss;
     });
   }
@@ -242,7 +227,7 @@ export class Faults {
     if (life === undefined || !life.joined || life.leaving) return;
     const { name } = life.process;
     world.at(0, life.process, () => life.cluster.drain());
-    this.#during(this.#lengthMs(500, 10_000), `drain ${name}`, () => {
+    this.#spells.during(this.#spells.lengthMs(500, 10_000), `drain ${name}`, () => {
       world.at(0, life.process, () => life.cluster.undrain());
     });
   }
@@ -274,36 +259,17 @@ export class Faults {
       this.gone.add(machine);
       return;
     }
-    world.at(this.#lengthMs(20, 15_000), undefined, () => {
-      if (!this.#ended) fleet.start(machine);
+    world.at(this.#spells.lengthMs(20, 15_000), undefined, () => {
+      if (!this.#spells.healed) fleet.start(machine);
     });
   }
 
-  #during(durationMs: number, what: string, end: () => void): void {
-    const { world } = this.#components;
-    world.trace.add(world.now, what, Math.round(durationMs));
-    const once = () => {
-      if (!this.#running.delete(once)) return;
-      world.trace.add(world.now, 'end of', what);
-      end();
-    };
-    this.#running.add(once);
-    world.at(durationMs, undefined, once);
-  }
-
   #machine(): Machine {
-    const { machines } = this.#components.fleet;
-    return machines[this.#prng.int(machines.length)]!;
+    return anyOf(this.#components.fleet.machines, this.#prng);
   }
 
   #life(): Life | undefined {
-    const lives = this.#components.fleet.lives();
-    return lives[this.#prng.int(Math.max(1, lives.length))]?.life;
-  }
-
-  /** Short ones are as likely as long ones: uniform in the logarithm. */
-  #lengthMs(least: number, most: number): number {
-    return least * (most / least) ** this.#prng.next();
+    return anyLife(this.#components.fleet.machines, this.#prng);
   }
 
   #jumpMs(): number {

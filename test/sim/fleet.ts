@@ -5,18 +5,19 @@ import { Cluster, Coordinator } from '../../src/cluster/index.ts';
 import { hasCode, messageOf, silentLogger } from '../../src/core/index.ts';
 import { Election } from '../../src/store/index.ts';
 import { SimHost } from './host.ts';
-import { CALM_MS, driftOf } from './plan.ts';
+import { livesOf } from './machines.ts';
+import { CALM_MS } from './plan.ts';
 import { StoreClient } from './store-client.ts';
-import { ProcessClock } from './world.ts';
+import { driftOf, ProcessClock } from './world.ts';
 import type { Member } from '../../src/cluster/index.ts';
 import type { Clock, Logger, Prng } from '../../src/core/index.ts';
+import type { Lived, Machine as AnyMachine } from './machines.ts';
 import type { Network } from './network.ts';
 import type { Observer } from './observer.ts';
 import type { Plan } from './plan.ts';
 import type { Effect, Sink } from './sink.ts';
-import type { StorePath } from './store-client.ts';
 import type { StoreServer } from './store-server.ts';
-import type { Process, Timekeeping, World } from './world.ts';
+import type { Process, World } from './world.ts';
 
 export interface FleetComponents {
   readonly world: World;
@@ -26,13 +27,8 @@ export interface FleetComponents {
   readonly sink: Sink;
 }
 
-/** What outlives a process: its name and address, its clocks, its cable to the store. */
-export interface Machine {
-  readonly name: string;
+export interface Machine extends AnyMachine<Life> {
   readonly address: string;
-  readonly keeping: Timekeeping;
-  readonly path: StorePath;
-  life: Life | undefined;
 }
 
 export interface Life {
@@ -93,10 +89,8 @@ export class Fleet {
     this.#log = { ...silentLogger, error };
   }
 
-  lives(): { machine: Machine; life: Life }[] {
-    return this.machines.flatMap((machine) =>
-      machine.life === undefined ? [] : [{ machine, life: machine.life }],
-    );
+  lives(): Lived<Life, Machine>[] {
+    return livesOf(this.machines);
   }
 
   /**

@@ -1,9 +1,9 @@
 // One node's end of the simulated network, in place of `PeerHost`: links by name, control messages,
 // calls. It does what the cluster's driver needs and no framing, so that a simulated minute is
 // cheap.
-import { assert, FlotillaError } from '../../src/core/index.ts';
-import { decodeBody, encodeBody } from '../../src/wire/index.ts';
-import type { Clock, Timer } from '../../src/core/index.ts';
+import { assert } from '../../src/core/index.ts';
+import { failed, NEVER, throughCodec } from './calls.ts';
+import type { Clock, FlotillaError, Timer } from '../../src/core/index.ts';
 import type { CallOptions, ControlHandler, Handler, Payload } from '../../src/peer/index.ts';
 import type { ClusterHost, PeerTraffic } from '../../src/cluster/index.ts';
 import type { Network } from './network.ts';
@@ -260,15 +260,4 @@ export class SimHost implements ClusterHost {
     if (handler === undefined) throw failed('unknown_procedure', procedure);
     return handler(request, { peer, signal: NEVER });
   }
-}
-
-const NEVER = new AbortController().signal;
-
-function throughCodec(body: unknown): unknown {
-  const { buffer, start, end } = encodeBody(body);
-  return decodeBody(Uint8Array.from(buffer.subarray(start, end)));
-}
-
-function failed(code: string, what: string): FlotillaError {
-  return new FlotillaError(code, `${what}: ${code}`, { details: { peer: what } });
 }

@@ -1,6 +1,7 @@
 // The network between nodes: which way works, how long it takes, what is lost, doubled or late.
 // Control messages are as unreliable here as a network can be; what a call sends is sent again
 // until it arrives or its link breaks, as TCP does.
+import { Ways } from './ways.ts';
 import type { Prng } from '../../src/core/index.ts';
 import type { SimHost } from './host.ts';
 import type { Process, World } from './world.ts';
@@ -26,7 +27,7 @@ export class Network {
   readonly prng: Prng;
   /** Who listens at an address: the latest life there. */
   readonly #listening = new Map<string, SimHost>();
-  readonly #blocked = new Map<string, number>();
+  readonly ways = new Ways();
   readonly counters = { sent: 0, lost: 0 };
 
   constructor(world: World, conditions: NetworkConditions) {
@@ -48,28 +49,11 @@ export class Network {
     return [...this.#listening.values()].filter(({ process }) => process.alive);
   }
 
-  /** One direction; partitions may overlap, and each ends for itself. */
-  block(from: string, to: string): void {
-    const way = `${from}>${to}`;
-    this.#blocked.set(way, (this.#blocked.get(way) ?? 0) + 1);
-  }
-
-  unblock(from: string, to: string): void {
-    const way = `${from}>${to}`;
-    const left = (this.#blocked.get(way) ?? 0) - 1;
-    if (left > 0) this.#blocked.set(way, left);
-    else this.#blocked.delete(way);
-  }
-
-  passes(from: string, to: string): boolean {
-    return this.#blocked.size === 0 || !this.#blocked.has(`${from}>${to}`);
-  }
-
   /** Sends once: `deliver` runs at `to` once, twice or never. */
   send(from: string, to: Process, deliver: () => void): void {
     const { loss, duplication } = this.conditions;
     this.counters.sent++;
-    if (!this.passes(from, to.name) || this.prng.next() < loss) {
+    if (!this.ways.pass(from, to.name) || this.prng.next() < loss) {
       this.counters.lost++;
       return;
     }
@@ -89,7 +73,7 @@ export class Network {
     way: { deliver(): void; wanted(): boolean; resendMs: number },
   ): void {
     if (!way.wanted()) return;
-    if (this.passes(from, to.name) && this.prng.next() >= this.conditions.loss) {
+    if (this.ways.pass(from, to.name) && this.prng.next() >= this.conditions.loss) {
       this.world.at(this.#delayMs(), to, way.deliver);
       return;
     }

@@ -1,19 +1,10 @@
 // Sees true time and everybody's state, and knows what must never be. It keeps the first violation.
 import { hasEnded } from '../../src/cluster/index.ts';
 import type { Member, MemberStatus } from '../../src/cluster/index.ts';
+import type { Violation } from './history.ts';
 import type { Effect } from './sink.ts';
-import type { Trace } from './trace.ts';
-
-export interface Violation {
-  readonly invariant: string;
-  readonly details: string;
-  readonly nodes: readonly string[];
-  readonly atMs: number;
-  readonly step: number;
-}
 
 export class Observer {
-  readonly #trace: Trace;
   readonly #now: () => number;
   violation: Violation | undefined;
   /** Who owned an epoch of a key, as its effects show: `life` by `key epoch`. */
@@ -27,15 +18,13 @@ export class Observer {
   /** By observing life: the largest incarnation seen, by name. */
   readonly #seen = new Map<number, Map<string, number>>();
 
-  constructor(trace: Trace, now: () => number) {
-    this.#trace = trace;
+  constructor(now: () => number) {
     this.#now = now;
   }
 
   violate(invariant: string, details: string, ...nodes: readonly string[]): void {
     if (this.violation !== undefined) return;
-    const step = this.#trace.steps;
-    this.violation = { invariant, details, nodes, atMs: this.#now(), step };
+    this.violation = { invariant, details, nodes, atMs: this.#now() };
   }
 
   /** The store granted a term. `holders`: others who believe in one of theirs at this moment. */

@@ -1,8 +1,10 @@
 // What a seed decides before anything runs: how good the network, the clocks and the store are, and
 // which membership preset the fleet has.
 import { MEMBERSHIP_PRESETS } from '../../src/cluster/index.ts';
+import { driftOf } from './world.ts';
 import type { MembershipOptions, MembershipPreset } from '../../src/cluster/index.ts';
 import type { Prng } from '../../src/core/index.ts';
+import type { HistoryOptions } from './history.ts';
 import type { NetworkConditions } from './network.ts';
 import type { StoreConditions } from './store-client.ts';
 import type { StoreServerOptions } from './store-server.ts';
@@ -17,16 +19,12 @@ const BROKEN: Readonly<Partial<Record<Mutation, Partial<MembershipOptions>>>> = 
   'no-patience': { suspicionFloorMs: 1, suspicionMultiplier: 0.001 },
 };
 
-export interface SimulationOptions {
-  readonly seed: number;
+export interface SimulationOptions extends HistoryOptions {
   /** @default 5 */
   readonly nodes?: number;
   /** Simulated, faults and settling together. @default 1 */
   readonly minutes?: number;
   readonly mutation?: Mutation | undefined;
-  readonly onLine?: ((line: string) => void) | undefined;
-  /** Hears the simulated time now and then. */
-  readonly onProgress?: ((simulatedMs: number, totalMs: number) => void) | undefined;
 }
 
 export const DEFAULT_NODES = 5;
@@ -42,9 +40,6 @@ export const CALM_MS = 12_000;
 
 /** Not even who stalls for this long then, as every preset promises. */
 export const STALL_MS = 2_000;
-
-/** Clocks run wrong by up to this share, nodes' and store's. */
-const CLOCK_DRIFT = 0.05;
 
 export interface Plan {
   readonly preset: MembershipPreset;
@@ -107,9 +102,4 @@ export function planOf(prng: Prng, options: SimulationOptions): Plan {
     healMs: Math.max(0, durationMs - CONVERGENCE_MS),
     joinStorm: prng.int(2) === 0,
   };
-}
-
-/** A rate of a clock within the drift. */
-export function driftOf(prng: Prng): number {
-  return 1 + CLOCK_DRIFT * (2 * prng.next() - 1);
 }

@@ -4,8 +4,10 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { testFound } from './found.ts';
 import { simulate } from './simulation.ts';
-import type { Mutation } from './plan.ts';
+import { FLEET } from './subject.ts';
+import type { Found } from './found.ts';
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
 
@@ -62,24 +64,14 @@ test('the same seed gives the same history, another seed another one', async () 
   assert.equal(run('--seed', '7').hash, first.hash, 'in a process of its own');
 });
 
-const FOUND: readonly (readonly [Mutation, RegExp])[] = [
+const FOUND: readonly Found[] = [
   ['late-fence', /after its fence|fences itself before/],
   ['no-tombstones', /removed incarnations stay removed/],
   ['no-epoch-check', /stale epoch/],
   ['no-patience', /nobody who lives is declared dead/],
 ];
 
-for (const [mutation, invariant] of FOUND) {
-  test(`with ${mutation} an invariant breaks within ${MUTATION_SEEDS} seeds`, async () => {
-    for (let seed = 1; seed <= MUTATION_SEEDS; seed++) {
-      const { violation } = await simulate({ seed, mutation });
-      if (violation === undefined) continue;
-      assert.match(violation.invariant, invariant, `seed ${seed}`);
-      return;
-    }
-    assert.fail('nothing was found');
-  });
-}
+testFound(FLEET, FOUND, MUTATION_SEEDS);
 
 test('a violation tells invariant, step, state and how to replay, and fails the command', () => {
   const args = ['--seed', '1', '--mutation', 'no-tombstones'];
@@ -104,6 +96,9 @@ test('arguments that make no sense are told apart from a violation', () => {
   assert.equal(run('--seed', 'x').status, 2);
   assert.equal(run('--seeds', '5').status, 2);
   assert.equal(run('--seed', '1', '--mutation', 'none-such').status, 2);
+  assert.equal(run('--seed', '1', '--of', 'none-such').status, 2);
+  assert.equal(run('--seed', '1', '--of', 'sharding', '--nodes', '3').status, 2);
+  assert.equal(run('--seeds', '1..2', '--jobs', '0').status, 2);
   assert.equal(run().status, 2);
   const { status, stdout } = spawnSync(process.execPath, [MAIN, '--help'], { encoding: 'utf8' });
   assert.equal(status, 0);

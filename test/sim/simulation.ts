@@ -1,8 +1,8 @@
 // One seed from beginning to end: builds the world, lets it run, looks at it after every step, and
 // says what it found.
-import { messageOf } from '../../src/core/index.ts';
 import { Faults } from './faults.ts';
 import { Fleet } from './fleet.ts';
+import { play, reportOf } from './history.ts';
 import { MAX_CALLS } from './host.ts';
 import { Network } from './network.ts';
 import { Observer } from './observer.ts';
@@ -13,11 +13,8 @@ import { StoreServer } from './store-server.ts';
 import { World } from './world.ts';
 import type { Member } from '../../src/cluster/index.ts';
 import type { Life, Machine } from './fleet.ts';
-import type { Violation } from './observer.ts';
+import type { Outcome, Violation } from './history.ts';
 import type { Plan, SimulationOptions } from './plan.ts';
-
-/** How often whole views are looked at. */
-const LOOK_EVERY_MS = 500;
 
 /** All views agree, or did a moment ago. */
 const MOMENT_MS = 3_000;
@@ -28,18 +25,6 @@ const MOMENT_MS = 3_000;
  */
 const MAX_EVENTS_PER_NODE = 400;
 const MAX_EVENTS_PER_PAIR = 20;
-
-export interface Outcome {
-  readonly seed: number;
-  readonly hash: string;
-  readonly steps: number;
-  readonly violation: Violation | undefined;
-  /** What a violation's reader needs: nodes and last lines. */
-  readonly report: string;
-  readonly counters: Readonly<Record<string, number>>;
-  /** From the last fault until all views agreed. */
-  readonly convergedMs: number | undefined;
-}
 
 /** Said here anew, so that it is a check of the code under test and not its echo. */
 function mayServe({ status, declared }: Member): boolean {
@@ -61,7 +46,6 @@ class Simulation {
   readonly #sink: Sink;
   readonly #fleet: Fleet;
   readonly #faults: Faults;
-  #steps = 0;
   #convergedMs: number | undefined;
   /** When all views agreed last. */
   #agreedMs = -Infinity;
@@ -75,7 +59,7 @@ class Simulation {
     this.#plan = plan;
     this.#network = new Network(world, plan.network);
     this.#server = new StoreServer(world, plan.server);
-    this.#observer = new Observer(world.trace, () => world.now);
+    this.#observer = new Observer(() => world.now);
     this.#sink = new Sink(plan.epochChecked);
     const { nodes = DEFAULT_NODES } = options;
     const parts = {
@@ -90,40 +74,26 @@ class Simulation {
   }
 
   async run(): Promise<Outcome> {
-    const { durationMs, healMs } = this.#plan;
-    const onRejection = (error: unknown) => this.#fault(error);
-    process.on('unhandledRejection', onRejection);
+    const { healMs, durationMs } = this.#plan;
     this.#server.watch(1, ({ type, key, revision }) => {
       if (type === 'put') this.#granted(key, revision);
     });
     this.#faults.start();
     this.#world.at(healMs, undefined, () => this.#faults.heal());
-    try {
-      for (let at = LOOK_EVERY_MS; at <= durationMs; at += LOOK_EVERY_MS) {
-        await this.#world.run(at, this.#mostEvents(), this.#afterStep);
-        this.#look(at > healMs);
-        this.#options.onProgress?.(at, durationMs);
-      }
-      this.#checkAgreement();
-    } catch (error) {
-      this.#fault(error);
-    } finally {
-      process.off('unhandledRejection', onRejection);
-    }
-    const outcome = this.#outcome();
+    const steps = await play(
+      {
+        world: this.#world,
+        judge: this.#observer,
+        durationMs,
+        mostEvents: this.#mostEvents,
+        look: (at) => this.#look(at > healMs),
+        atEnd: () => this.#checkAgreement(),
+      },
+      this.#options.onProgress,
+    );
+    const outcome = this.#outcome(steps);
     this.#fleet.dispose();
     return outcome;
-  }
-
-  readonly #afterStep = () => {
-    this.#steps++;
-    if (this.#observer.violation !== undefined) throw this.#observer.violation;
-  };
-
-  /** Whatever the code under test threw that nobody caught is a bug of it; or of the simulation. */
-  #fault(error: unknown): void {
-    const stack = error instanceof Error ? (error.stack ?? messageOf(error)) : String(error);
-    this.#observer.violate('nothing throws past its caller', stack);
   }
 
   #granted(key: string, epoch: number): void {
@@ -143,7 +113,7 @@ class Simulation {
   /** What is too dear to look at after every step. */
   #look(healed: boolean): void {
     for (const { life } of this.#fleet.lives()) this.#lookAt(life);
-    this.#bounded('events', this.#world.pending, this.#mostEvents(), 'world');
+    this.#bounded('events', this.#world.pending, this.#mostEvents, 'world');
     if (!healed || this.#observer.violation !== undefined) {
       this.#afterLook();
       return;
@@ -159,7 +129,7 @@ class Simulation {
     this.#afterLook();
   }
 
-  #mostEvents(): number {
+  get #mostEvents(): number {
     const nodes = this.#fleet.machines.length;
     return MAX_EVENTS_PER_NODE * nodes + MAX_EVENTS_PER_PAIR * nodes * nodes;
   }
@@ -230,18 +200,18 @@ class Simulation {
     this.#observer.violate(invariant, details, ...nodes);
   }
 
-  #outcome(): Outcome {
+  #outcome(steps: number): Outcome {
     const { violation } = this.#observer;
-    const { trace } = this.#world;
     const concerned = new Set(violation?.nodes);
     const shown = this.#fleet.machines.filter(
       ({ name }) => concerned.size === 0 || concerned.has(name),
     );
-    const report = violation === undefined ? '' : this.#report(violation, shown);
+    const report =
+      violation === undefined ? '' : this.#report(violation, { steps, machines: shown });
     return {
       seed: this.#options.seed,
-      hash: trace.hash,
-      steps: this.#steps,
+      hash: this.#world.trace.hash,
+      steps,
       violation,
       report,
       counters: {
@@ -254,26 +224,20 @@ class Simulation {
     };
   }
 
-  #report(violation: Violation, machines: readonly Machine[]): string {
+  #report(
+    violation: Violation,
+    { steps, machines }: { steps: number; machines: readonly Machine[] },
+  ): string {
     const { seed, nodes, minutes, mutation } = this.#options;
-    const replay = [
-      `npm run sim -- --seed ${seed}`,
-      nodes === undefined ? '' : ` --nodes ${nodes}`,
-      minutes === undefined ? '' : ` --minutes ${minutes}`,
-      mutation === undefined ? '' : ` --mutation ${mutation}`,
-    ].join('');
     const { preset, ttlMs, network, store, server } = this.#plan;
-    return [
-      `violated: ${violation.invariant}`,
-      `  ${violation.details}`,
-      `step ${this.#steps}, ${(violation.atMs / 1000).toFixed(4)} s, seed ${seed}`,
-      `plan: ${JSON.stringify({ preset, ttlMs, network, store, server })}`,
-      'last lines:',
-      ...this.#world.trace.lines().map((line) => `  ${line}`),
-      'nodes:',
-      ...machines.flatMap((machine) => this.#stateOf(machine)),
-      `replay: ${replay}`,
-    ].join('\n');
+    return reportOf({
+      violation,
+      steps,
+      plan: { preset, ttlMs, network, store, server },
+      trace: this.#world.trace,
+      nodes: machines.flatMap((machine) => this.#stateOf(machine)),
+      replay: { seed, nodes, minutes, mutation },
+    });
   }
 
   #stateOf({ name, life, path }: Machine): string[] {

@@ -24,6 +24,17 @@ export interface StorePath {
   answersLost: boolean;
 }
 
+/** Loses requests (0), answers (1) or both; returns the cure, or nothing when they are lost. */
+export function losePath(path: StorePath, shape: number): (() => void) | undefined {
+  if (path.requestsLost || path.answersLost) return undefined;
+  path.requestsLost = shape !== 1;
+  path.answersLost = shape !== 0;
+  return () => {
+    path.requestsLost = false;
+    path.answersLost = false;
+  };
+}
+
 export interface StoreConditions {
   readonly delayMs: number;
   readonly jitterMs: number;

@@ -114,6 +114,14 @@ export interface Timekeeping {
   wallOffsetMs: number;
 }
 
+/** Clocks run wrong by up to this share, nodes' and store's. */
+const CLOCK_DRIFT = 0.05;
+
+/** A rate of a clock within the drift. */
+export function driftOf(prng: Prng): number {
+  return 1 + CLOCK_DRIFT * (2 * prng.next() - 1);
+}
+
 /**
  * What a process takes for time. Its timers die with it and wait while it is paused. As Node's,
  * they know whole milliseconds only, so they may be early by a part of one.

@@ -1,6 +1,10 @@
 // What goes wrong, when and for how long, drawn from the seed; in a calm history only what an
 // operator does on purpose.
 import { COORDINATOR_KEY } from '../../../src/sharding/ownership-view.ts';
+import { anyLife, anyOf } from '../../sim/machines.ts';
+import { Spells } from '../../sim/spells.ts';
+import { losePath } from '../../sim/store-client.ts';
+import { partition } from '../../sim/ways.ts';
 import { StepCounts } from './steps.ts';
 import type { Prng } from '../../../src/core/index.ts';
 import type { StoreServer } from '../../sim/store-server.ts';
@@ -21,15 +25,15 @@ export class Faults {
   readonly #components: FaultComponents;
   readonly #plan: Plan;
   readonly #prng: Prng;
-  readonly #running = new Set<() => void>();
+  readonly #spells: Spells;
   readonly steps = new StepCounts();
   count = 0;
-  #ended = false;
 
   constructor(components: FaultComponents, plan: Plan) {
     this.#components = components;
     this.#plan = plan;
     this.#prng = components.world.prng(5);
+    this.#spells = new Spells(components.world, this.#prng);
   }
 
   start(): void {
@@ -37,7 +41,7 @@ export class Faults {
     for (const machine of fleet.machines) {
       world.at(2_000 * this.#prng.next(), undefined, () => fleet.start(machine));
     }
-    this.#next();
+    this.#spells.every(this.#plan.faultEveryMs, () => this.#inject());
   }
 
   /** A step of a handoff: somebody may be hit exactly here. */
@@ -45,7 +49,7 @@ export class Faults {
     const { world } = this.#components;
     const { hits } = this.#plan;
     this.steps.add('reached', step);
-    if (this.#ended || (hits.step !== 'any' && hits.step !== step)) return;
+    if (this.#spells.healed || (hits.step !== 'any' && hits.step !== step)) return;
     if (this.#prng.next() >= hits.probability) return;
     const machine = this.#victim(node);
     const kind = this.#prng.int(6);
@@ -53,7 +57,7 @@ export class Faults {
     // Before anything else happens, or right after what happens now.
     world.at(this.#prng.int(2) * this.#prng.next() * 3, undefined, () => {
       const { life } = machine;
-      if (this.#ended || life === undefined) return;
+      if (this.#spells.healed || life === undefined) return;
       this.steps.add(kind === 0 ? 'pause' : kind === 1 ? 'reset' : 'crash', step);
       if (kind === 0) this.#pause(life);
       else if (kind === 1) this.#reset(life);
@@ -62,10 +66,8 @@ export class Faults {
   }
 
   heal(): void {
-    const { world, fleet, wires } = this.#components;
-    this.#ended = true;
-    world.trace.add(world.now, 'heal');
-    for (const end of [...this.#running]) end();
+    const { fleet, wires } = this.#components;
+    this.#spells.heal();
     Object.assign(this.#plan.store, { failure: 0, late: 0 });
     Object.assign(this.#plan.journal, { failure: 0, late: 0 });
     wires.conditions.late = 0;
@@ -74,18 +76,8 @@ export class Faults {
     for (const machine of fleet.machines) fleet.start(machine);
   }
 
-  #next(): void {
-    const { world } = this.#components;
-    const gapMs = -this.#plan.faultEveryMs * Math.log(1 - this.#prng.next());
-    world.at(gapMs, undefined, () => {
-      if (this.#ended) return;
-      this.count++;
-      this.#inject();
-      this.#next();
-    });
-  }
-
   #inject(): void {
+    this.count++;
     const operator = [() => this.#leave(), () => this.#drain()];
     const accidents = [
       () => this.#crash(this.#machine()),
@@ -120,17 +112,17 @@ export class Faults {
     const { fleet } = this.#components;
     const { life, name } = this.#machine();
     if (life === undefined || life.leaving || life.draining || fleet.running().length < 2) return;
-    const lengthMs = this.#lengthMs(200, 4_000);
+    const lengthMs = this.#spells.lengthMs(200, 4_000);
     fleet.drain(life, 2 * lengthMs);
-    this.#during(lengthMs, `drain ${name}`, () => fleet.undrain(life));
+    this.#spells.during(lengthMs, `drain ${name}`, () => fleet.undrain(life));
   }
 
   #pause(life: Life | undefined): void {
     const { world } = this.#components;
     if (life === undefined || life.process.paused) return;
     world.pause(life.process);
-    const lengthMs = this.#lengthMs(100, 3 * this.#plan.ttlMs);
-    this.#during(lengthMs, `pause ${life.process.name}`, () => {
+    const lengthMs = this.#spells.lengthMs(100, 3 * this.#plan.ttlMs);
+    this.#spells.during(lengthMs, `pause ${life.process.name}`, () => {
       life.resumedMs = life.clock.now();
       world.resume(life.process);
     });
@@ -138,33 +130,28 @@ export class Faults {
 
   #partition(): void {
     const { wires, fleet } = this.#components;
-    const side = fleet.machines.map(() => this.#prng.int(2));
-    const ways = fleet.machines.flatMap((a, i) =>
-      fleet.machines.filter((_, j) => side[i] !== side[j]).map((b) => [a.name, b.name] as const),
-    );
+    const { sides, ways } = partition(fleet.machines, this.#prng);
     const oneWay = this.#prng.int(2) === 0 ? ways.filter(([from]) => from === ways[0]?.[0]) : ways;
-    for (const [from, to] of oneWay) wires.block(from, to);
-    this.#during(this.#lengthMs(200, 5_000), `partition ${side.join('')}`, () => {
-      for (const [from, to] of oneWay) wires.unblock(from, to);
-    });
+    wires.ways.block(oneWay);
+    const lengthMs = this.#spells.lengthMs(200, 5_000);
+    this.#spells.during(lengthMs, `partition ${sides}`, () => wires.ways.unblock(oneWay));
   }
 
   #storePath(): void {
     const { path, name, life } = this.#machine();
     const shape = this.#prng.int(3);
-    if (path.requestsLost || path.answersLost) return;
-    path.requestsLost = shape !== 1;
-    path.answersLost = shape !== 0;
-    this.#during(this.#lengthMs(200, 5_000), `store-path ${shape} ${name}`, () => {
-      path.requestsLost = false;
-      path.answersLost = false;
+    const cure = losePath(path, shape);
+    if (cure === undefined) return;
+    const lengthMs = this.#spells.lengthMs(200, 5_000);
+    this.#spells.during(lengthMs, `store-path ${shape} ${name}`, () => {
+      cure();
       if (life?.process.alive) life.store.disconnect();
     });
   }
 
   #storeHang(): void {
     const { world, server } = this.#components;
-    const durationMs = this.#lengthMs(100, this.#plan.ttlMs);
+    const durationMs = this.#spells.lengthMs(100, this.#plan.ttlMs);
     world.trace.add(world.now, 'store-hang', Math.round(durationMs));
     server.hang(durationMs, this.#prng.int(2) === 0);
   }
@@ -182,7 +169,7 @@ export class Faults {
       if (noticed) endOther();
     });
     // The other end notices sooner or later.
-    this.#during(this.#lengthMs(1, 5_000), `half of ${other}`, () => {
+    this.#spells.during(this.#spells.lengthMs(1, 5_000), `half of ${other}`, () => {
       noticed = true;
       endOther?.();
     });
@@ -191,23 +178,11 @@ export class Faults {
   #comeBack(machine: Machine): void {
     const { world, fleet } = this.#components;
     const again = () => {
-      if (this.#ended) return;
+      if (this.#spells.healed) return;
       fleet.start(machine);
       if (machine.life?.leaving === true) world.at(500, undefined, again);
     };
-    world.at(this.#lengthMs(20, 5_000), undefined, again);
-  }
-
-  #during(durationMs: number, what: string, end: () => void): void {
-    const { world } = this.#components;
-    world.trace.add(world.now, what, Math.round(durationMs));
-    const once = () => {
-      if (!this.#running.delete(once)) return;
-      world.trace.add(world.now, 'end of', what);
-      end();
-    };
-    this.#running.add(once);
-    world.at(durationMs, undefined, once);
+    world.at(this.#spells.lengthMs(20, 5_000), undefined, again);
   }
 
   /** Where the step happens, the coordinator, or anybody. */
@@ -220,18 +195,11 @@ export class Faults {
   }
 
   #life(): Life | undefined {
-    const lives = this.#components.fleet.running();
-    return lives[this.#prng.int(Math.max(1, lives.length))]?.life;
+    return anyLife(this.#components.fleet.machines, this.#prng);
   }
 
   #machine(): Machine {
-    const { machines } = this.#components.fleet;
-    return machines[this.#prng.int(machines.length)]!;
-  }
-
-  /** Short ones are as likely as long ones: uniform in the logarithm. */
-  #lengthMs(least: number, most: number): number {
-    return least * (most / least) ** this.#prng.next();
+    return anyOf(this.#components.fleet.machines, this.#prng);
   }
 }
 

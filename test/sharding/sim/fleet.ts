@@ -3,16 +3,16 @@
 import { hasCode, messageOf, silentLogger, sleep } from '../../../src/core/index.ts';
 import { Extractor } from '../../../src/sharding/extractor.ts';
 import { Sharding } from '../../../src/sharding/index.ts';
-import { ProcessClock } from '../../sim/world.ts';
+import { livesOf } from '../../sim/machines.ts';
+import { driftOf, ProcessClock } from '../../sim/world.ts';
 import { JournalClient } from './journal.ts';
 import { defineLedger, TYPES } from './ledger.ts';
-import { driftOf } from './plan.ts';
 import { SteppedStore } from './steps.ts';
 import { WireHost } from './wires.ts';
 import type { Clock, Logger, Prng } from '../../../src/core/index.ts';
-import type { StorePath } from '../../sim/store-client.ts';
+import type { Lived, Machine as AnyMachine } from '../../sim/machines.ts';
 import type { StoreServer } from '../../sim/store-server.ts';
-import type { Process, Timekeeping, World } from '../../sim/world.ts';
+import type { Process, World } from '../../sim/world.ts';
 import type { JournalServer } from './journal.ts';
 import type { Judge } from './judge.ts';
 import type { LedgerType } from './ledger.ts';
@@ -29,12 +29,7 @@ export interface FleetComponents {
   readonly onStep: OnStep;
 }
 
-export interface Machine {
-  readonly name: string;
-  readonly keeping: Timekeeping;
-  readonly path: StorePath;
-  life: Life | undefined;
-}
+export type Machine = AnyMachine<Life>;
 
 export interface Life {
   readonly process: Process;
@@ -80,10 +75,8 @@ export class SimFleet {
     }));
   }
 
-  running(): { machine: Machine; life: Life }[] {
-    return this.machines.flatMap((machine) =>
-      machine.life === undefined ? [] : [{ machine, life: machine.life }],
-    );
+  running(): Lived<Life>[] {
+    return livesOf(this.machines);
   }
 
   start(machine: Machine): void {

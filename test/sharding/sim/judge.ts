@@ -1,14 +1,10 @@
 // Sees the truth of the store and every handler that runs, and knows what must never be. It keeps
 // the first violation.
 import { Ownership } from './ownership.ts';
+import type { Violation } from '../../sim/history.ts';
 import type { StoreServer } from '../../sim/store-server.ts';
 import type { Trace } from '../../sim/trace.ts';
 import type { At } from './ownership.ts';
-
-export interface Violation {
-  readonly invariant: string;
-  readonly details: string;
-}
 
 /** One message and all that is known of it. */
 export interface Sent {
@@ -53,7 +49,7 @@ export class Judge {
 
   violate(invariant: string, details: string): void {
     if (this.violation !== undefined) return;
-    this.violation = { invariant, details };
+    this.violation = { invariant, details, nodes: [], atMs: this.#now() };
     this.#trace.add(this.#now(), 'VIOLATION', invariant);
   }
 

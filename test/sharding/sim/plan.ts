@@ -1,18 +1,20 @@
 // What a seed decides before anything runs.
+import { driftOf } from '../../sim/world.ts';
 import { STEPS } from './steps.ts';
 import type { Prng } from '../../../src/core/index.ts';
+import type { HistoryOptions } from '../../sim/history.ts';
 import type { StoreConditions } from '../../sim/store-client.ts';
 import type { StoreServerOptions } from '../../sim/store-server.ts';
 import type { Step } from './steps.ts';
 import type { WireConditions } from './wires.ts';
 
 /** Deliberate bugs, to prove that they are found. */
-export type Mutation = 'late-fence' | 'resend' | 'reorder' | 'no-journal-fence';
+export const MUTATIONS = ['late-fence', 'resend', 'reorder', 'no-journal-fence'] as const;
 
-export interface SimulationOptions {
-  readonly seed: number;
+export type Mutation = (typeof MUTATIONS)[number];
+
+export interface SimulationOptions extends HistoryOptions {
   readonly mutation?: Mutation | undefined;
-  readonly onLine?: ((line: string) => void) | undefined;
 }
 
 /** What the two types are like. */
@@ -53,8 +55,6 @@ export interface Plan {
 
 /** After the last fault everything is served again within this, for a TTL of 2 s and less. */
 export const HEALED_MS = 22_000;
-
-const CLOCK_DRIFT = 0.05;
 
 export function planOf(prng: Prng, { mutation }: SimulationOptions): Plan {
   const pick = <T>(...choices: readonly T[]) => choices[prng.int(choices.length)]!;
@@ -116,8 +116,4 @@ function typesOf(prng: Prng, calm: boolean): TypesPlan {
   const maxActive = stays || calm || prng.int(2) === 0 ? Infinity : 3;
   const pinned = [0, 0, 2][prng.int(3)]!;
   return { remember, passivateAfterMs, maxActive, pinned };
-}
-
-export function driftOf(prng: Prng): number {
-  return 1 + CLOCK_DRIFT * (2 * prng.next() - 1);
 }

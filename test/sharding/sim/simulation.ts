@@ -1,9 +1,9 @@
 // One seed from beginning to end: a fleet that shards, faults, and after the last of them a time in
 // which everything has to come right again.
-import { messageOf } from '../../../src/core/index.ts';
 import { decodeState, PROCEDURES } from '../../../src/sharding/messages.ts';
 import { sessionKey } from '../../../src/sharding/ownership-view.ts';
 import { decodeTable, VACANT } from '../../../src/sharding/shard-table.ts';
+import { play, reportOf } from '../../sim/history.ts';
 import { StoreServer } from '../../sim/store-server.ts';
 import { World } from '../../sim/world.ts';
 import { Faults } from './faults.ts';
@@ -16,13 +16,12 @@ import { TABLES } from './steps.ts';
 import { Wires } from './wires.ts';
 import type { ShardTable } from '../../../src/sharding/shard-table.ts';
 import type { NodeDescription } from '../../../src/sharding/messages.ts';
+import type { Outcome } from '../../sim/history.ts';
 import type { Ledger } from './ledger.ts';
-import type { Violation } from './judge.ts';
 import type { Plan, SimulationOptions } from './plan.ts';
 import type { OnStep } from './steps.ts';
 import type { WireHost } from './wires.ts';
 
-const LOOK_EVERY_MS = 500;
 const MISSING_LOOKS = 4;
 const MAX_EVENTS = 200_000;
 
@@ -39,14 +38,6 @@ const QUIET_MS = 11_500;
 /** Tables stand still from this long before the end. */
 const STILL_MS = 4_000;
 
-export interface Outcome {
-  readonly seed: number;
-  readonly hash: string;
-  readonly violation: Violation | undefined;
-  readonly report: string;
-  readonly counters: Readonly<Record<string, number>>;
-}
-
 export async function simulate(options: SimulationOptions): Promise<Outcome> {
   return new Simulation(options).run();
 }
@@ -60,7 +51,6 @@ class Simulation {
   readonly #judge: Judge;
   readonly #fleet: SimFleet;
   readonly #faults: Faults;
-  #steps = 0;
   #tables = 0;
   #lastTableMs = 0;
   /** Shards that were looked at for the entities that they remember. */
@@ -94,8 +84,6 @@ class Simulation {
 
   async run(): Promise<Outcome> {
     const { durationMs, healMs } = this.#plan;
-    const onRejection = (error: unknown) => this.#fault(error);
-    process.on('unhandledRejection', onRejection);
     this.#server.watch(1, ({ type, key, value }) => {
       if (!key.startsWith(TABLES)) this.#judge.ownership.membersChanged();
       else if (type === 'put') this.#written(key.slice(TABLES.length), decodeTable(value!));
@@ -112,33 +100,29 @@ class Simulation {
     this.#world.at(durationMs - QUIET_MS, undefined, () => {
       this.#fleet.quiet = true;
     });
-    try {
-      for (let at = LOOK_EVERY_MS; at <= durationMs; at += LOOK_EVERY_MS) {
-        await this.#world.run(at, MAX_EVENTS, this.#afterStep);
-        // Who left is started again: by the end all nodes are there.
-        this.#lookAtRemembered();
-        if (at > healMs + OWNED_AFTER_MS) this.#lookAtOwners();
-        if (at > healMs) for (const machine of this.#fleet.machines) this.#fleet.start(machine);
-      }
-      this.#atEnd();
-    } catch (error) {
-      this.#fault(error);
-    } finally {
-      process.off('unhandledRejection', onRejection);
-    }
-    const outcome = this.#outcome();
+    const steps = await play(
+      {
+        world: this.#world,
+        judge: this.#judge,
+        durationMs,
+        mostEvents: MAX_EVENTS,
+        look: (at) => this.#look(at),
+        atEnd: () => this.#atEnd(),
+      },
+      this.#options.onProgress,
+    );
+    const outcome = this.#outcome(steps);
     this.#fleet.dispose();
     return outcome;
   }
 
-  readonly #afterStep = () => {
-    this.#steps++;
-    if (this.#judge.violation !== undefined) throw this.#judge.violation;
-  };
-
-  #fault(error: unknown): void {
-    const stack = error instanceof Error ? (error.stack ?? messageOf(error)) : String(error);
-    this.#judge.violate('nothing throws past its caller', stack);
+  #look(atMs: number): void {
+    const { healMs } = this.#plan;
+    this.#lookAtRemembered();
+    if (atMs > healMs + OWNED_AFTER_MS) this.#lookAtOwners();
+    if (atMs <= healMs) return;
+    // Who left is started again: by the end all nodes are there.
+    for (const machine of this.#fleet.machines) this.#fleet.start(machine);
   }
 
   #written(type: string, table: ShardTable): void {
@@ -257,24 +241,23 @@ class Simulation {
     }
   }
 
-  #outcome(): Outcome {
+  #outcome(steps: number): Outcome {
     const { violation, sent } = this.#judge;
+    const { trace } = this.#world;
     const { seed, mutation } = this.#options;
     const count = (wanted: string) => sent.filter(({ outcome }) => outcome === wanted).length;
-    const lines = [
-      `violated: ${violation?.invariant}`,
-      `  ${violation?.details}`,
-      `plan: ${JSON.stringify(this.#plan)}`,
-      ...this.#world.trace.lines().map((line) => `  ${line}`),
-      `replay: node test/sharding/sim/main.ts ${seed} ${mutation ?? ''}`,
-    ];
+    const replay = { of: 'sharding', seed, mutation };
+    const report =
+      violation === undefined
+        ? ''
+        : reportOf({ violation, steps, plan: this.#plan, trace, replay });
     return {
       seed,
-      hash: this.#world.trace.hash,
+      hash: trace.hash,
+      steps,
       violation,
-      report: violation === undefined ? '' : lines.join('\n'),
+      report,
       counters: {
-        steps: this.#steps,
         messages: sent.length,
         answered: count('answered'),
         notDelivered: count('not_delivered'),

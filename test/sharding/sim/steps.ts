@@ -21,6 +21,9 @@ export const STEPS = [
 
 export type Step = (typeof STEPS)[number];
 
+/** What is counted of each. */
+export const HITS = ['reached', 'crash', 'pause', 'reset'] as const;
+
 export type OnStep = (node: string, step: Step) => void;
 
 export const TABLES = 'sharding/tables/';
@@ -80,7 +83,7 @@ export class SteppedStore extends StoreClient {
 export class StepCounts {
   readonly #counts = new Map<string, number>();
 
-  add(what: 'reached' | 'crash' | 'pause' | 'reset', step: Step): void {
+  add(what: (typeof HITS)[number], step: Step): void {
     const name = `${what} at ${step}`;
     this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
   }

@@ -1,9 +1,9 @@
 // Connections between simulated nodes as the peer layer makes them: calls in the order in which
 // they were sent, none twice, and on a break the loss of whatever is under way. What is on an old
 // connection never arrives after its receiver has taken a new one.
-import { FlotillaError } from '../../../src/core/index.ts';
-import { decodeBody, encodeBody } from '../../../src/wire/index.ts';
-import type { Clock, Prng } from '../../../src/core/index.ts';
+import { failed, NEVER, throughCodec } from '../../sim/calls.ts';
+import { Ways } from '../../sim/ways.ts';
+import type { Clock, FlotillaError, Prng } from '../../../src/core/index.ts';
 import type { CallOptions, Handler, Payload, RpcHost } from '../../../src/peer/index.ts';
 import type { Process, World } from '../../sim/world.ts';
 
@@ -29,7 +29,6 @@ const CONNECT_TIMEOUT_MS = 1_000;
 const CALL_TIMEOUT_MS = 30_000;
 /** A message that does not pass is tried again, as TCP does. */
 const RESEND_MS = 150;
-const NEVER = new AbortController().signal;
 
 /** One direction of a connection. */
 class Lane {
@@ -61,7 +60,7 @@ export class Wires {
   readonly bugs: WireBugs;
   /** A call left, arrived or was answered. */
   onCall: (node: string, procedure: string, moment: CallMoment) => void = () => {};
-  readonly #blocked = new Map<string, number>();
+  readonly ways = new Ways();
   readonly #stuckLanes = new Map<Lane, (() => void)[]>();
 
   constructor(world: World, conditions: WireConditions, bugs: WireBugs = {}) {
@@ -69,22 +68,6 @@ export class Wires {
     this.bugs = bugs;
     this.conditions = conditions;
     this.prng = world.prng(2);
-  }
-
-  block(from: string, to: string): void {
-    const way = `${from}>${to}`;
-    this.#blocked.set(way, (this.#blocked.get(way) ?? 0) + 1);
-  }
-
-  unblock(from: string, to: string): void {
-    const way = `${from}>${to}`;
-    const left = (this.#blocked.get(way) ?? 0) - 1;
-    if (left > 0) this.#blocked.set(way, left);
-    else this.#blocked.delete(way);
-  }
-
-  passes(from: string, to: string): boolean {
-    return this.#blocked.size === 0 || !this.#blocked.has(`${from}>${to}`);
   }
 
   /** Sends over one end of a connection; `deliver` runs at the other, in order, or never. */
@@ -105,7 +88,7 @@ export class Wires {
     this.world.at(atMs - this.world.now, undefined, () => {
       if (!connection.open[1 - side]) return;
       // In order still: those behind one that is stuck wait as long.
-      if (this.#stuckLanes.has(lane) || !this.passes(from.name, to.name)) {
+      if (this.#stuckLanes.has(lane) || !this.ways.pass(from.name, to.name)) {
         this.#stuck(connection, side, deliver);
         return;
       }
@@ -129,7 +112,7 @@ export class Wires {
     const again = () => {
       if (!connection.open[1 - side]) {
         this.#stuckLanes.delete(lane);
-      } else if (this.passes(from.name, to.name)) {
+      } else if (this.ways.pass(from.name, to.name)) {
         this.#stuckLanes.delete(lane);
         for (const run of queue) {
           this.world.at(0, to.process, () => {
@@ -192,7 +175,7 @@ export class WireHost implements RpcHost {
     const timer = this.#clock.schedule(timeoutMs, () => fail('deadline_exceeded'));
     const call: Call = { connection, settle, reject };
     this.#calls.add(call);
-    const travelled = throughCodec(request);
+    const travelled = copyOf(request);
     this.#wires.onCall(this.name, procedure, 'sent');
     if (connection === undefined && name === this.name) {
       world.at(0, this.process, () => this.#serve(this.name, procedure, travelled, call, resolve));
@@ -250,9 +233,8 @@ export class WireHost implements RpcHost {
     const remote = this.#wires.hosts.get(name);
     const { name: own } = this;
     const reachable = remote?.process.alive === true && !remote.process.paused;
-    if (!reachable || !this.#wires.passes(own, name) || !this.#wires.passes(name, own)) {
-      return undefined;
-    }
+    const { ways } = this.#wires;
+    if (!reachable || !ways.pass(own, name) || !ways.pass(name, own)) return undefined;
     const connection = new Connection(this, remote);
     this.#connections.set(name, connection);
     // The other end may still believe in an older one.
@@ -277,7 +259,7 @@ export class WireHost implements RpcHost {
       this.#wires.send(connection, side, () => call.settle(outcome));
     };
     const sendBack = (payload: Payload) => {
-      const travelled = throughCodec(payload);
+      const travelled = copyOf(payload);
       reply(() => resolve(travelled));
     };
     const refuse = (error: unknown) => reply(() => call.reject(error as FlotillaError));
@@ -294,7 +276,7 @@ export class WireHost implements RpcHost {
     const later = (outcome: () => void) =>
       this.#wires.world.at(0, this.process, () => call.settle(outcome));
     const sendBack = (payload: Payload) => {
-      const travelled = throughCodec(payload);
+      const travelled = copyOf(payload);
       later(() => resolve(travelled));
     };
     const refuse = (error: unknown) => later(() => call.reject(error as FlotillaError));
@@ -320,12 +302,7 @@ export class WireHost implements RpcHost {
   }
 }
 
-function throughCodec({ body, bytes }: Payload): Payload {
-  const { buffer, start, end } = encodeBody(body);
-  const copy = decodeBody(Uint8Array.from(buffer.subarray(start, end)));
+function copyOf({ body, bytes }: Payload): Payload {
+  const copy = throughCodec(body);
   return bytes === undefined ? { body: copy } : { body: copy, bytes: new Uint8Array(bytes) };
-}
-
-function failed(code: string, what: string): FlotillaError {
-  return new FlotillaError(code, `${what}: ${code}`, { details: { peer: what } });
 }
