@@ -11,7 +11,7 @@ export const SHARDING_ERRORS = {
   entity_stopped: 'The entity failed too often in a short time and rests.',
   handler_unknown: 'The entity has no handler of this name.',
   entity_id_invalid: 'An entity’s id is 1 to 1024 characters of well-formed text.',
-  type_unknown: 'No node of the fleet hosts entities of this type.',
+  type_unknown: 'The node that was asked does not host entities of this type.',
   type_conflict: 'The type is defined differently elsewhere: the fixed number of shards differs.',
   shard_moved: 'The shard is not at this node, or on its way; the sender’s region tries again.',
   shard_not_owned: 'A node acted on a shard that is not its own at that epoch.',

@@ -46,8 +46,11 @@ export interface TypeRuntimeComponents {
   readonly release: (type: string, shard: number, epoch: number) => void;
 }
 
-/** Failures of a call of which the other end has not seen anything, and that do not pass. */
-const REFUSED = ['lane_full', 'unknown_procedure', 'type_unknown'];
+/**
+ * What is said by an owner that handles nothing more at that epoch: it has let go of the shard, or
+ * its node was started again and has not come to its entities yet.
+ */
+const REFUSED = ['shard_moved', 'type_unknown', 'unknown_procedure'];
 
 export class TypeRuntime {
   readonly type: AnyEntityType;
@@ -232,12 +235,12 @@ export class TypeRuntime {
   }
 
   #failed(owner: string, message: Outgoing, error: unknown): void {
-    if (hasCode(error, 'shard_moved')) {
+    if (hasCode(error, ...REFUSED)) {
       message.refuse();
     } else if (hasCode(error, ...UNSENT)) {
       this.#reach.failed(owner);
       this.region.unsent(message);
-    } else if (hasCode(error, ...REFUSED)) {
+    } else if (hasCode(error, 'lane_full')) {
       this.region.answered(message);
       message.drop(error.message, error);
     } else if (hasCode(error, ...LOST)) {
