@@ -1,8 +1,8 @@
 // A region over the devices of all nodes: an id's commands go to the device that serves its shard,
 // on whichever node that is. Which regions there are is `DeviceRegions`' business.
 import { FlotillaError, hasCode } from '../core/index.ts';
-import { bytesOf, DEVICE_DEFAULTS, readDeviceBuffer, readDeviceStats } from '../devices/index.ts';
-import { gather, piecesOf, withinTime } from './remote-device.ts';
+import { DEVICE_DEFAULTS, readDeviceBuffer, readDeviceStats } from '../devices/index.ts';
+import { fetchPieces, sendPieces } from './copies.ts';
 import type { Clock } from '../core/index.ts';
 import type {
   CommandOptions,
@@ -89,24 +89,19 @@ export class DeviceEntity implements DeviceCommands {
     data: HostArrays[D],
     options: CopyOptions = {},
   ): Promise<void> {
-    const { offset, ...rest } = options;
-    const left = withinTime(this.#components.clock, rest);
-    for (const piece of piecesOf(buffer.dtype, { offset, length: data.length })) {
-      const bytes = bytesOf(data.subarray(piece.from, piece.from + piece.length));
-      const message = { copyIn: { buffer, data: bytes, offset: piece.offset } };
-      await this.#ask(left(), (time) => this.reference.ask(message, time));
-    }
+    await sendPieces(this.#components.clock, { buffer, data, options }, (piece, rest) => {
+      const message = { copyIn: { buffer, data: piece.bytes, offset: piece.offset } };
+      return this.#ask(rest, (time) => this.reference.ask(message, time));
+    });
   }
 
   async copyOut<D extends DType>(
     buffer: DeviceBuffer<D>,
     options: CopyOptions & { readonly length?: number } = {},
   ): Promise<HostArrays[D]> {
-    const { offset = 0, length = buffer.length - offset, ...rest } = options;
-    const left = withinTime(this.#components.clock, rest);
-    return gather(buffer.dtype, { offset, length }, (piece) => {
-      const message = { copyOut: { buffer, offset: piece.offset, length: piece.length } };
-      return this.#ask(left(), (time) => this.reference.ask(message, time));
+    return fetchPieces(this.#components.clock, { buffer, options }, (range, rest) => {
+      const message = { copyOut: { buffer, ...range } };
+      return this.#ask(rest, (time) => this.reference.ask(message, time));
     });
   }
 
