@@ -5,10 +5,11 @@ export const SHARDING_DEFAULTS = {
   shards: 256,
   /** An ask or a tell without a `timeoutMs` is given up after this: longer than a failover. */
   askTimeoutMs: 10_000,
-  /** How long a node that fell silent keeps its shards; it stops by itself after 0.6 of it. */
+  /**
+   * How long a node that fell silent keeps its shards, and a coordinator its office; it stops by
+   * itself after 0.6 of it.
+   */
   sessionTtlMs: 5_000,
-  /** How long a coordinator that fell silent keeps others out. */
-  termTtlMs: 5_000,
   /** A shard that did not leave its owner within this stays there. */
   handoffTimeoutMs: 10_000,
   /** The pause before a shard whose handoff failed is tried again; it doubles each time. */

@@ -96,8 +96,6 @@ export type StagedPart = z.output<typeof STAGE>;
 
 export const RELEASED = z.object({ type: z.string(), shards: z.array(z.tuple([count, count])) });
 
-export const DESCRIBE = z.object({});
-
 /** What a node says of one of its types: `[shard, epoch, phase, entities]`. */
 export const DESCRIPTION = z.object({
   types: z.array(

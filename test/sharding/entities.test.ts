@@ -31,6 +31,14 @@ const handlers = {
 const define = (name: string, options = {}) =>
   defineEntity({ name, shards: 8, initial: (): Count => ({ value: 0 }), handlers, ...options });
 
+/** Never answers. */
+const Deaf = defineEntity({
+  name: 'deaf',
+  shards: 2,
+  initial: () => ({}),
+  handlers: { wait: () => new Promise<void>(() => {}) },
+});
+
 test('an entity answers, keeps its state, and is one and the same from every node', async () => {
   const fleet = newFleet();
   const Counter = define('counter');
@@ -156,12 +164,6 @@ test('without an owner an ask ends at its deadline and says that nothing happene
 
 test('an ask whose answer does not come in time says that its outcome is not known', async () => {
   const fleet = newFleet();
-  const Deaf = defineEntity({
-    name: 'deaf',
-    shards: 2,
-    initial: () => ({}),
-    handlers: { wait: () => new Promise<void>(() => {}) },
-  });
   const a = await fleet.start('a', Deaf);
   await fleet.spread('deaf', 'a');
   const ask = a.entity(Deaf, 'd').ask('wait', { timeoutMs: 500 });
@@ -274,12 +276,6 @@ test('asks one after the other leave the event loop its turns, and keep their or
 
 test('a node that stops leaves no ask without an outcome', async () => {
   const fleet = newFleet();
-  const Deaf = defineEntity({
-    name: 'deaf',
-    shards: 2,
-    initial: () => ({}),
-    handlers: { wait: () => new Promise<void>(() => {}) },
-  });
   const a = await fleet.start('a', Deaf);
   await fleet.spread('deaf', 'a');
   const asks = Array.from({ length: 600 }, () => a.entity(Deaf, 'd').ask('wait'));
